@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from birads_app.model.preprocess import InputSize, standardise
 from birads_app.terms.errors import ModelError
 from tests.support import tiny_model
 from training.config import Site, TrainConfig
-from training.engine import finetune, rebuild
+from training.engine import finetune, loop, rebuild
 from training.engine.backbone import freeze_backbone, keras_backbone
 from training.engine.fit import TrainedNetwork
+from training.engine.losses import loss_of
 from training.errors import TrainingError
 from training.heads import NETWORK_HEADS, head
 from training.phantoms.generate import write_set
@@ -212,3 +214,47 @@ def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
 
 def _interrupt() -> float:
     raise KeyboardInterrupt
+
+
+def test_a_step_in_parts_equals_a_step_of_the_whole_batch() -> None:
+    import keras
+
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(7, 3)).astype(np.float32), np.arange(7) % 2
+    changed = []
+    for make in (loop.training_step, partial(loop.step_in_parts, part=3)):
+        layer = keras.layers.Dense(2, kernel_initializer="ones")
+        layer.build((None, 3))
+        step = make(
+            layer,
+            layer.trainable_variables,
+            keras.optimizers.SGD(5.0),
+            loss_of("cross-entropy", each=True),
+        )
+        loss, logits = step(inputs, targets)
+        again, _ = step(inputs, targets)
+        changed.append(
+            [float(loss), float(again), *np.asarray(logits).ravel(), *layer.kernel.numpy().ravel()]
+        )
+    np.testing.assert_allclose(*changed, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_fine_tuning_learns_from_sets_and_samples_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, trained, data = start("tiny")
+    sets = np.eye(3, dtype=bool)[data.labels]
+    sets[4:12, 1:] |= sets[4:12, 1:].any(axis=1, keepdims=True)
+    weights = np.where(np.arange(24) < 12, 4.0, 1.0)
+    sampled = []
+    sample = loop.weighted_sample
+    monkeypatch.setattr(loop, "weighted_sample", lambda *given: sampled.append(sample(*given)) or sampled[-1])
+    given = replace(data, labels=sets, weights=weights)
+    config = replace(CONFIG, fine_tune_epochs=2, fine_tune_rate=1e-3, resampling="none")
+    _, tuned = finetune.finetune(backbone, trained, config, given, None)
+    told = tuned.facts["fine_tuning"]
+    assert min(told["validation_loss"]) < told["validation_loss"][0]
+    assert (np.concatenate(sampled) < 12).mean() > 0.85
+    assert given.rarity[0] == pytest.approx(1 / (sets[:16] == sets[0]).all(axis=1).sum())
+    assert given.single_labels.tolist() == [
+        label for number, label in enumerate(data.labels[:16]) if sets[number].sum() == 1
+    ]

@@ -112,8 +112,8 @@ def trained(kind: str, batches: list[tuple[int, float, float]]) -> TrainedHead:
 
     learn = keras.Model.train_on_batch
 
-    def learn_and_record(model: Any, rows: np.ndarray, labels: np.ndarray) -> list[float]:
-        learned = learn(model, rows, labels)
+    def learn_and_record(model: Any, rows: np.ndarray, labels: np.ndarray, weights: None) -> list[float]:
+        learned = learn(model, rows, labels, weights)
         batches.append((len(rows), *learned))
         return learned
 

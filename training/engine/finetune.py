@@ -6,6 +6,7 @@ images. The weights of the epoch with the least validation loss are kept, or the
 better. SMOTE makes rows, not images: categories are balanced by sampling images of rare ones more often.
 """
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,9 @@ from training.engine.fit_arguments import Head
 from training.engine.learning_curve import FINE_TUNING, Epoch, accuracy
 from training.engine.losses import loss_of
 from training.errors import TrainingError
+
+# Pixels that pass the network at a time: 8 images of 224 x 224. More take more memory, and hardly less time.
+_PIXELS = 8 * 224 * 224
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def finetune(
     TrainingError
         The network has no such stage.
     """
-    run = _FineTuningRun(backbone, head, config, data)
-    curve, best = run.fit(checkpoint_path)
+    curve, best = _FineTuningRun(backbone, head, config, data).fit(checkpoint_path)
+    gc.collect()  # the optimizer, before the network is copied
     record = {
         "from": config.fine_tune,
         "epochs": len(curve) - 1,
@@ -158,6 +162,7 @@ class _FineTuningRun:
         self, backbone: Any, head: TrainedNetwork, config: TrainConfig, data: FineTuningData
     ) -> None:
         import keras
+        import tensorflow as tf
 
         self.config, self.data = config, data
         self.backbone, self.head = backbone, head
@@ -167,9 +172,16 @@ class _FineTuningRun:
         self.optimizer = keras.optimizers.AdamW(config.fine_tune_rate, weight_decay=1e-3)
         sets = data.labels.ndim == 2
         self.losses = loss_of(config.loss, config.focal_gamma, self._class_weights(), each=True, sets=sets)
-        self.step = loop.training_step(
-            lambda images: self.logits(images, training=True), self.variables, self.optimizer, self.losses
+        # So many images are in memory at a time, with all that the network computes of them.
+        self.part = max(1, _PIXELS // (self.size.height * self.size.width))
+        self.step = loop.step_in_parts(
+            lambda images: self.logits(images, training=True),
+            self.variables,
+            self.optimizer,
+            self.losses,
+            self.part,
         )
+        self.predict = tf.function(lambda images: self.logits(images, training=False), reduce_retracing=True)
         self.weights = data.sampling_weights * (1.0 if config.resampling == "none" else data.rarity)
 
     def _class_weights(self) -> tuple[float, ...]:
@@ -220,8 +232,8 @@ class _FineTuningRun:
         """Complete an epoch of this training loss and accuracy by those of the validation images, unaugmented."""
         losses: list[np.ndarray] = []
         logits: list[np.ndarray] = []
-        for chosen in loop.batches(self.data.validation, self.config.batch_size):
-            logits.append(np.asarray(self.logits(standardise(self._images(chosen)), training=False)))
+        for chosen in loop.batches(self.data.validation, self.part):
+            logits.append(np.asarray(self.predict(standardise(self._images(chosen)))))
             losses.append(np.asarray(self.losses(self.data.labels[chosen], logits[-1])))
         reached = float(np.concatenate(losses).mean())
         return Epoch(

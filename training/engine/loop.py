@@ -66,6 +66,55 @@ def _waited(curve: Curve) -> int:
     return len(curve) - 1 - best_epoch(curve) if curve else 0
 
 
+def step_in_parts(
+    forward: Callable[[Any], Any],
+    variables: list[Any],
+    optimizer: Any,
+    losses: Callable[[Any, Any], Any],
+    part: int,
+) -> Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]:
+    """Return :func:`training_step` for batches that would not fit into memory.
+
+    Gradients of parts of the batch are summed before they are applied. That is the same step, unless the forward
+    function normalises over a batch.
+
+    Parameters
+    ----------
+    part : images in memory at a time
+    """
+    import tensorflow as tf
+
+    optimizer.build(variables)
+    totals = [tf.Variable(tf.zeros(variable.shape), trainable=False) for variable in variables]
+
+    @tf.function(reduce_retracing=True)
+    def add(inputs: Any, targets: Any, share: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = tf.cast(forward(inputs), tf.float32)
+            loss = share * tf.reduce_sum(losses(targets, logits))
+        for total, gradient in zip(totals, tape.gradient(loss, variables), strict=True):
+            total.assign_add(gradient)
+        return loss, logits
+
+    @tf.function
+    def apply() -> None:
+        gradients, _ = tf.clip_by_global_norm([total.read_value() for total in totals], 5.0)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        for total in totals:
+            total.assign(tf.zeros_like(total))
+
+    def step(inputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+        share = tf.constant(1 / len(inputs), tf.float32)
+        found = [
+            add(inputs[start : start + part], targets[start : start + part], share)
+            for start in range(0, len(inputs), part)
+        ]
+        apply()
+        return sum(float(loss) for loss, _ in found), np.concatenate([logits for _, logits in found])
+
+    return step
+
+
 def training_step(
     forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
 ) -> Any:
