@@ -53,8 +53,9 @@ function element(tag, text, className = "") {
 
 function noteOn(file) {
   if (refused.has(file)) return element("span", say("refused"), "refused");
-  const { stored, skipped } = facts.get(file) ?? {};
-  if (!stored) return element("span", skipped ? say("skipped") : size(file.size), "quiet");
+  const { stored, skipped, archive } = facts.get(file) ?? {};
+  const note = (skipped && say("skipped")) || (archive && say("archive")) || size(file.size);
+  if (!stored) return element("span", note, "quiet");
   const link = element("a", say("stored"));
   link.href = stored.address;
   return link;
@@ -95,11 +96,13 @@ function show() {
   list.replaceChildren(...files.map(row));
   clear.hidden = files.length === 0;
   clear.disabled = send.disabled = again.disabled = busy;
-  send.textContent = files.length > 1 ? say("readMany", { number: files.length }) : say("read");
+  const packed = [...facts.values()].some((each) => each.archive);
+  send.textContent = files.length > 1 && !packed ? say("readMany", { number: files.length }) : say("read");
   const known = plan?.filter((exam) => exam.stored).length ?? 0;
   again.closest("label").hidden = known === 0;
   const counted = (plan?.length ?? 0) > 1 ? [say("exams", { number: plan.length })] : [];
   if (known) counted.push(known === 1 ? say("oneStored") : say("manyStored", { number: known }));
+  if (packed) counted.push(say("packed"));
   if ([...facts.values()].some((each) => each.without_view)) counted.push(say("withoutView"));
   summary.textContent = counted.join(" ");
 }

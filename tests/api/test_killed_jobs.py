@@ -14,7 +14,6 @@ import pytest
 from bench import worker
 from tests.support.phi_markers import dicom_with_phi
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
 UPLOADS, KILLS, LATEST_S, PATIENCE_S = 3, 3, 1.5, 120
 
 
@@ -57,9 +56,9 @@ def ended(served: worker.Served, address: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_every_upload_becomes_its_exam_once_whatever_is_killed() -> None:
+def test_every_upload_becomes_its_exam_once_whatever_is_killed(tiny_models: Path) -> None:
     moments = random.Random(3)
-    with worker.serving(MODELS) as served:
+    with worker.serving(tiny_models) as served:
         addresses = [
             upload(
                 served,

@@ -136,6 +136,12 @@ def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, t
     expect(page.get_by_role("status").filter(has_text="2 exams are already stored")).to_be_visible()
     assert sent and all(url.endswith("/upload/check") for url in sent)
 
+    # A tar archive is not opened before it is sent.
+    page.locator("#files").set_input_files(shutil.make_archive(str(tmp_path / "more"), "tar", disc))
+    expect(page.locator("#chosen li")).to_contain_text(["archive, not opened yet"])
+    expect(page.locator("#plan")).to_contain_text("are checked and counted after the upload.")
+    expect(page.get_by_role("button", name="Analyse images", exact=True)).to_be_visible()
+
 
 def test_a_refused_exam_keeps_no_other_from_being_stored(page: Page, server: Server, tmp_path: Path):
     for study, data in (("1.3", None), ("1.4", factories.breast(seed=9))):

@@ -16,7 +16,7 @@ from tests.support.phi_markers import DATE, UID, WORD, dicom_with_phi, phi_below
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS, CONFIGURATION = ROOT / "models", str(ROOT / "tests" / "support" / "preloaded_server.py")
+CONFIGURATION = str(ROOT / "tests" / "support" / "preloaded_server.py")
 KILLS, LATEST_S = 10, 0.8
 
 
@@ -31,14 +31,14 @@ def post(served: worker.Served, body: bytes, boundary: str) -> None:
         served.post(body, boundary)
 
 
-def test_kills_at_random_moments_leave_no_trace_of_the_patient() -> None:
+def test_kills_at_random_moments_leave_no_trace_of_the_patient(tiny_models: Path) -> None:
     boundary, moments = secrets.token_hex(8), random.Random(7)
     sent = [
         (f"{WORD}-{DATE}-{number}.dcm", dicom_with_phi(number, StudyInstanceUID=f"{UID}.7"))
         for number in range(4)
     ]
     body = worker.multipart(sent, boundary)
-    with worker.serving(MODELS, CONFIGURATION, BIRADS_LOG_LEVEL="DEBUG") as served:
+    with worker.serving(tiny_models, CONFIGURATION, BIRADS_LOG_LEVEL="DEBUG") as served:
         for _ in range(KILLS):
             upload = threading.Thread(target=post, args=(served, body, boundary))
             upload.start()

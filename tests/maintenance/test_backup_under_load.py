@@ -16,7 +16,6 @@ from tests.support.processes import flask
 
 pytestmark = pytest.mark.slow
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
 CLIENTS, FIRST = 2, 4
 
 
@@ -56,18 +55,20 @@ class Uploads:
             self.acknowledged.append(self._served.post(body, boundary)["id"])
 
 
-def test_every_exam_acknowledged_before_the_backup_is_restored_whole(tmp_path: Path) -> None:
+def test_every_exam_acknowledged_before_the_backup_is_restored_whole(
+    tiny_models: Path, tmp_path: Path
+) -> None:
     archive, keys, restored = tmp_path / "backup.tar", tmp_path / "backup.keys", tmp_path / "restored"
-    with worker.serving(MODELS) as served:
+    with worker.serving(tiny_models) as served:
         with Uploads(served) as uploads:
             uploads.wait_for(FIRST)
             before = list(uploads.acknowledged)
             made = flask(
-                served.instance, "backup", str(archive), "--keys", str(keys), BIRADS_MODELS=str(MODELS)
+                served.instance, "backup", str(archive), "--keys", str(keys), BIRADS_MODELS=str(tiny_models)
             )
             assert made.returncode == 0, made.stderr
             during = len(uploads.acknowledged) - len(before)
-            live = create_app({"BIRADS_INSTANCE": str(served.instance), "BIRADS_MODELS": str(MODELS)})
+            live = create_app({"BIRADS_INSTANCE": str(served.instance), "BIRADS_MODELS": str(tiny_models)})
             checked = live.test_cli_runner().invoke(args=["fsck"])
             assert checked.exit_code == 0, checked.output
         served.settle()

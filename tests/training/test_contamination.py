@@ -143,7 +143,9 @@ def with_digests(folder: Path, known: TrainingDigests) -> None:
 def test_a_contaminated_model_says_so_and_is_refused(trainer: Trainer, phantoms, loaded) -> None:
     with_digests(trainer.folder, digests_of(loaded, {one.example.patient for one in loaded.images}))
     output, record = trainer.train(phantoms, "mine")
-    text = f"CONTAMINATED: {record['images']} test images are of patients that the backbone of the model birads-demo"
+    text = (
+        f"CONTAMINATED: the test set has {record['images']} images of patients that the backbone of the model"
+    )
     assert record["warnings"][0].startswith(text) and record["contamination"]["state"] == "contaminated"
     page = (trainer.folder / "mine" / "report.html").read_text("utf-8")
     assert text in output and text in bundles.load(trainer.folder / "mine").card
@@ -180,7 +182,7 @@ def test_training_patients_are_left_out_of_the_test_and_handed_on(trainer: Train
             (training / one.example.path.parent.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(one.example.path, training / one.example.path.parent.name)
     result = trainer.runner.invoke(args=["evaluate", "--model", "mine", "--data", str(training)])
-    assert result.exit_code == 0 and "CONTAMINATED: 16 test images" in result.output
+    assert result.exit_code == 0 and "CONTAMINATED: the test set has 16 images" in result.output
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_a_search_leaves_the_test_part_out_and_is_continued(features, measured, 
     )
     assert result.reached.value >= first.reached.value and result.given == first.given
     assert search(9).trials == 9 and len(measured) == 9
-    assert lines[-1].startswith("9 of 9 trials are done.")
+    assert lines[-1].startswith("Trials done: 9 of 9.")
     with pytest.raises(TrainingError, match="other settings: head, seed.*--name"):
         search(10, seed=1, head="cnn-lstm")
 

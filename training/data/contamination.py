@@ -11,6 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from birads_app.model.training_digests import TrainingDigests, content_digest
+from birads_app.terms.counts import counted, images_of
 from training.data import image_copies, perceptual_hash
 from training.data.loader import LoadedImage
 from training.data.patient_ids import normalise
@@ -68,8 +69,8 @@ class Contamination:
         if self.state is not ContaminationState.CONTAMINATED:
             return ""
         return (
-            f"CONTAMINATED: {self.in_test} test images are of patients that {self.model} was trained on. The figures "
-            "are too good, and say nothing about other patients."
+            f"CONTAMINATED: the test set has {counted(self.in_test, 'image')} of patients that {self.model} was "
+            "trained on. The figures are too good, and say nothing about other patients."
         )
 
     @property
@@ -78,10 +79,7 @@ class Contamination:
         if self.state is ContaminationState.LEFT_OUT or (
             self.images and self.state is ContaminationState.UNKNOWN
         ):
-            found = (
-                f"{self.images} images of {self.patients} patients that {self.model} was trained on are not among the "
-                "test images."
-            )
+            found = f"Left out of the test: {images_of(self.images, self.patients)} that {self.model} was trained on."
             return found if self.state is ContaminationState.LEFT_OUT else f"{found} {self._unknown}"
         return self._unknown if self.state is ContaminationState.UNKNOWN else ""
 

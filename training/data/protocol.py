@@ -244,8 +244,8 @@ def _check_sets(current: Protocol, labels: np.ndarray) -> None:
     """Raise TrainingError if rows that are labelled by a set would have to be resampled."""
     if current.resampling in RESAMPLED_EARLY and (labels < 0).any():
         raise TrainingError(
-            f"Synthetic images before the split (--resampling {current.resampling}) need one category for each image; "
-            f"{int((labels < 0).sum())} images have a set of possible ones. Remove these rows of the table."
+            f"Synthetic images before the split (--resampling {current.resampling}) need one category for each image. "
+            f"Images with a set of possible ones: {int((labels < 0).sum())}. Remove these rows of the table."
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from birads_app.model.preprocess import InputSize, standardise
+from birads_app.terms.counts import counted
 from training.config import BALANCED_WEIGHTS, TrainConfig
 from training.data import class_weights
 from training.data.augment import augment
@@ -133,7 +134,7 @@ def finetune(
     }
     about = (
         f"{head.about} Then the backbone, from stage {config.fine_tune} on, and the head were fine-tuned for "
-        f"{len(curve) - 1} epochs at the learning rate {config.fine_tune_rate:g}, on images "
+        f"{counted(len(curve) - 1, 'epoch')} at the learning rate {config.fine_tune_rate:g}, on images "
         f"{_augmentation(config)}, with batch normalisation frozen. "
         + (
             f"The weights of epoch {best}, with the least validation loss, were kept."

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from birads_app.terms.counts import counted
 from training.data.feature_arrays import AnyFeatures
 from training.engine import loop, losses
 from training.engine.fit_arguments import FitArguments
@@ -111,7 +112,7 @@ def fit_network(
     }
     learned = (
         f"It was trained with {losses.title(arguments.loss, arguments.focal_gamma, arguments.class_weights)} for "
-        f"{len(curve)} epochs; the weights of epoch {best + 1}, with the least validation loss, were kept."
+        f"{counted(len(curve), 'epoch')}; the weights of epoch {best + 1}, with the least validation loss, were kept."
         + (f" {losses.ABOUT_SETS}" if arguments.has_sets else "")
     )
     return TrainedNetwork(model, features_of, facts, f"{about} {learned}", {HEAD: tuple(curve)})

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from birads_app.terms.categories import DISCLAIMER
+from birads_app.terms.counts import images_of
 from training.paper.reproduce import FIGURES, PaperRow, ProtocolOutcome, Reproduction
 from training.paper.table import EXPLANATION, by_head, figure_cells
 from training.report.learning_plots import learning_plots
@@ -40,7 +41,7 @@ def page(result: Reproduction) -> str:
     """Return the page."""
     cautions = "\n".join(f'<p class="caution">{escape(caution)}</p>' for caution in result.cautions)
     caption = (
-        f"{result.images} images of {result.patients} patients from {result.data}; BI-RADS "
+        f"{images_of(result.images, result.patients)} from {result.data}; BI-RADS "
         f"{', '.join(result.classes)}; {result.protocol}; features: {result.backbone}."
     )
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in _HEADS)

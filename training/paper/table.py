@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from birads_app.terms.counts import images_of
 from training.paper.reproduce import FIGURES, IMBALANCED, PaperRow, ProtocolOutcome, Reproduction
 from training.report.text import FIGURE_NAMES
 
@@ -18,7 +19,7 @@ EXPLANATION = (
 def lines(result: Reproduction) -> Iterator[str]:
     """Give table, leaks and confusion matrices for the console, line by line."""
     categories = ", ".join(result.classes)
-    yield f"{result.images} images of {result.patients} patients, BI-RADS {categories}; {result.protocol}."
+    yield f"{images_of(result.images, result.patients)}, BI-RADS {categories}; {result.protocol}."
     yield f"Features: {result.backbone}."
     yield from result.cautions
     cells = [(row.head, row.title, *figure) for row in result.rows for figure in figure_cells(row)]

@@ -157,7 +157,7 @@ def search(
     given = {name: getattr(chosen.config, name) for name in chosen.searched}
     if not _of(study, given) and all(_within(name, value) for name, value in given.items()):
         study.enqueue_trial(given)
-    say(f"{done} of {chosen.trials} trials are done. {storage.name} keeps them; the same command continues.")
+    say(f"Trials done: {done} of {chosen.trials}. {storage.name} keeps them; the same command continues.")
 
     def trial_value(trial: optuna.Trial) -> float:
         values = {name: _suggest(trial, name) for name in chosen.searched}

@@ -237,7 +237,7 @@ def sources(record: Mapping[str, Any]) -> list[list[str]]:
     return [
         [
             name,
-            f"{one['images']} of {one['patients']} patients",
+            f"{one['images']} of {counted(one['patients'], 'patient')}",
             *(interval(one["figures"][key]) if key in one["figures"] else "" for key in SOURCE_NAMES),
         ]
         for name, one in record.get("sources", {}).items()  # which records of earlier versions lack
@@ -260,10 +260,11 @@ def marks(record: Mapping[str, Any]) -> str:
         return ""
     own = found["at_threshold"]
     return (
-        f"Marks: on {found['images']} test images of {found['patients']} patients with {found['findings']} outlined "
-        f"findings, the highest place lies on a finding in {interval(found['peak'])} of the images that "
-        f"have one. The model's marks, with scores of at least {found['threshold']:.2f}, find "
-        f"{interval(own['sensitivity'])} of the findings, with {interval(own['false_marks'])} false marks an image. "
+        f"Marks: on {counted(found['images'], 'test image')} of {counted(found['patients'], 'patient')} with "
+        f"{counted(found['findings'], 'outlined finding')}, the highest place lies on a finding in "
+        f"{interval(found['peak'])} of the images that have one. The model's marks, with scores of at least "
+        f"{found['threshold']:.2f}, find {interval(own['sensitivity'])} of the findings, with "
+        f"{interval(own['false_marks'])} false marks an image. "
         "A mark finds a finding if its centre lies in the outline, widened by half a cell of the feature map."
     )
 
@@ -282,7 +283,7 @@ def partial_labels(record: Mapping[str, Any]) -> list[list[str]]:
     return [
         [
             name,
-            f"{one['images']} of {one['patients']} patients",
+            f"{one['images']} of {counted(one['patients'], 'patient')}",
             interval(one["within"]),
             interval(one["within_constant"]),
             "; ".join(f"{sets}: {interval(area)}" for sets, area in one["auc"].items()),
