@@ -121,8 +121,12 @@ def verify(models: Path, name: str, engine: str, precision: str) -> Bundle:
     bundle = _load(models / bundles.check_name(name))
     running = open_engine(bundle, engine, precision)
     try:
-        logits = running.logits(running.maps(np.zeros((1, *bundle.size, 3), np.float32)))
-    except (RuntimeError, ValueError) as error:
+        logits = running.predict(np.zeros((1, *bundle.size), np.uint8)).logits
+    except (
+        RuntimeError,
+        ValueError,
+        IndexError,
+    ) as error:  # the last, if the location head's channel is missing
         raise BundleError(msg("graphs-mismatch", name=name)) from error
     if logits.shape != (1, len(bundle.classes)) or not np.isfinite(softmax(logits, bundle.temperature)).all():
         raise BundleError(

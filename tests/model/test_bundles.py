@@ -67,6 +67,22 @@ def test_the_pooling_of_views_is_read(tmp_path: Path) -> None:
         bundles.load(path)
 
 
+def test_the_location_head_of_the_backbone_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, backbone={"network": "ResNet50"})
+    assert bundles.load(path).location is None
+    change_manifest(path, backbone={"location": {"channel": 1024, "threshold": 0.25, "passes": 5}})
+    assert bundles.load(path).location == bundles.Location(1024, 0.25)
+    for damaged in (
+        {"channel": 1024},
+        {"channel": -1, "threshold": 0.5},
+        {"channel": 3, "threshold": 2},
+        "3",
+    ):
+        change_manifest(path, backbone={"location": damaged})
+        with pytest.raises(BundleError, match="incomplete"):
+            bundles.load(path)
+
+
 def test_the_threshold_of_the_prediction_sets_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, prediction_set={"level": 0.9, "threshold": 0.75})
     assert bundles.load(path).threshold == 0.75

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from birads_app.imaging.decode import decode
-from birads_app.model import bundles
+from birads_app.model import bundles, registry
 from birads_app.model.marks import Mark
 from birads_app.model.predictor import Predictor
+from birads_app.terms.errors import BundleError
 from tests.support import tiny_model
 from training.config import DEMO_MODEL, Site, TrainConfig
 from training.engine.joining import with_channels, without_channels
@@ -69,6 +70,7 @@ def test_a_model_learns_from_outlines_where_findings_are(tmp_path: Path) -> None
     assert "false marks an image" in bundle.card and "Free-response" in (written / bundles.REPORT).read_text()
 
     _check_marks(bundle, table.parent)
+    _check_missing_channel(bundle, tmp_path / "broken")
     (tmp_path / "joint").mkdir()
     first = bundles.load(models / DEMO_MODEL)
     joint = bundles.load(ensemble.write(tmp_path / "joint", "joint", [first, bundle]))
@@ -101,6 +103,16 @@ def _check_marks(bundle: bundles.Bundle, folder: Path) -> None:
     ]
     answer, seen = predictors[0].examine(decode(path.read_bytes(), path.name))
     assert predictors[0].heat_maps(seen)[answer.category].shape == (7, 7)
+
+
+def _check_missing_channel(bundle: bundles.Bundle, models: Path) -> None:
+    """Check that a location head that the backbone lacks is noticed before a promotion."""
+    shutil.copytree(bundle.path, models / "broken")
+    manifest = json.loads((bundle.path / bundles.MANIFEST).read_text())
+    manifest["backbone"]["location"]["channel"] += 1
+    (models / "broken" / bundles.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="do not match"):
+        registry.verify(models, "broken", "openvino", "f32")
 
 
 def _part(mask: np.ndarray, mark: Mark) -> np.ndarray:
