@@ -18,7 +18,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Send the exam to the active model; between the rounds, wait until the work after the answer is done."""
     bundle = bundles.load(options.models / registry.current_name(options.models))
     files = exam.film_exam()
-    features = plain.backbone(bundle.size)
+    features = plain.backbone(bundle.size, (bundle.path / bundles.BACKBONE).read_bytes())
     read = plain.reader(plain.classifier(features, len(bundle.classes)), bundle.size)
     boundary = secrets.token_hex(16)
     body = worker.multipart(files, boundary)

@@ -12,7 +12,6 @@ import numpy as np
 
 from bench import pictures, plain
 from bench.measurement import Measurement, take_turns
-from birads_app.model.preprocess import InputSize
 from training.config import DEMO_MODEL, Site, TrainConfig
 from training.data.dataset import listing
 from training.data.loader import load_dataset
@@ -33,7 +32,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         extractor = from_bundle(options.models / DEMO_MODEL, "openvino", options.precision)
         ours, theirs = take_turns(
             _ours(files, folder, extractor, options),
-            _plain(sorted(files.rglob("*.png")), folder, extractor.size),
+            _plain(sorted(files.rglob("*.png")), folder, extractor),
             ROUNDS,
         )
     what = f"features of {FILES} 512-px PNG files, disk to cache, images/s"
@@ -80,14 +79,16 @@ def _ours(
     return run
 
 
-def _plain(paths: list[Path], folder: Path, size: InputSize) -> Callable[[], object]:
+def _plain(paths: list[Path], folder: Path, extractor: Extractor) -> Callable[[], object]:
     """Extract features with Keras' loader and ResNet50, average and maximum pooling, and save one NumPy file."""
     import keras
 
-    model: Any = plain.backbone(size)
+    model: Any = plain.backbone(extractor.size, extractor.graph)
 
     def run() -> None:
-        images = [keras.utils.img_to_array(keras.utils.load_img(path, target_size=size)) for path in paths]
+        images = [
+            keras.utils.img_to_array(keras.utils.load_img(path, target_size=extractor.size)) for path in paths
+        ]
         inputs = keras.applications.resnet50.preprocess_input(np.stack(images))
         maps = model.predict(inputs, batch_size=32, verbose=0)
         np.save(folder / "plain.npy", np.concatenate([maps.mean(axis=(1, 2)), maps.max(axis=(1, 2))], axis=1))

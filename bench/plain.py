@@ -11,15 +11,15 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
 from birads_app.model.preprocess import InputSize
+from training.engine.backbone import keras_backbone, up_to_conv4
 
 HIDDEN = (128, 256, 128)  # layer widths of the dense head
 
 
-def backbone(size: InputSize) -> Any:
-    """Return ResNet50 without top, with random weights, which do not affect the time."""
-    import keras
-
-    return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(*size, 3))
+def backbone(size: InputSize, graph: bytes) -> Any:
+    """Return ResNet50 up to the last stage of a frozen backbone, with random weights, which do not affect the time."""
+    whole = keras_backbone("resnet50", None, size)
+    return whole if b"conv5_" in graph else up_to_conv4(whole)
 
 
 def classifier(features: Any, classes: int) -> Any:

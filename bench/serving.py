@@ -19,7 +19,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     dicom = exam.large_dicom()
     memory = worker.measure(dicom, options.models, images=options.rounds)
     predictor = Predictor.load(bundle, "openvino", options.precision)
-    features = plain.backbone(bundle.size)
+    features = plain.backbone(bundle.size, (bundle.path / bundles.BACKBONE).read_bytes())
     yield _latency(predictor, plain.classifier(features, len(bundle.classes)), dicom, options.rounds)
     yield _throughput(predictor, features, options.rounds)
     title = f"peak memory of a web worker ({memory.images} images), MB"
