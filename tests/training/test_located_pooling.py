@@ -15,7 +15,9 @@ from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import BundleError
 from tests.support import tiny_model
 from training.config import DEMO_MODEL, Site, TrainConfig
+from training.engine import checkpoint, location
 from training.engine.joining import with_channels, without_channels
+from training.engine.location import OutlinedMaps
 from training.errors import TrainingError
 from training.phantoms.generate import write_set
 from training.pipeline import ensemble, locate, train
@@ -139,3 +141,33 @@ def _check_reuse(bundle: bundles.Bundle, outlined: Path, tmp_path: Path) -> None
     tiny_model.write(plain, channels=CHANNELS)
     with pytest.raises(TrainingError, match="needs outlines of findings"):
         train.train(config, Site(plain, tmp_path / "cache"), print)
+
+
+@pytest.mark.slow
+def test_an_interrupted_fit_of_a_location_head_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, shape = np.random.default_rng(0), (5, 4, 6)
+    maps = np.abs(random.normal(0, 0.3, (40, *shape)))
+    cells = random.random((40, 20)) < 0.1
+    maps[..., 2] += 2 * cells.reshape(40, 5, 4)
+    rows = maps.reshape(40, -1).astype(np.float16)
+    training, validation = (OutlinedMaps(rows[part], cells[part]) for part in (slice(30), slice(30, 40)))
+    whole = location.fit(training, validation, shape, 3, None)
+    assert whole.curve[-1].validation_accuracy == 1 and len(whole.curve) == location.PASSES
+    assert whole.activation(np.float32(maps)).shape == (40, 5, 4, 1)
+
+    save, epochs = checkpoint.save, []
+
+    def killed(path: Path, model: object, optimizer: object, curve: list[object], kept: list[object]) -> None:
+        save(path, model, optimizer, curve, kept)
+        epochs.append(len(curve))
+        if len(curve) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        location.fit(training, validation, shape, 3, tmp_path / "location.npz")
+    again = location.fit(training, validation, shape, 3, tmp_path / "location.npz")
+    assert epochs == [1, 2, 3, 4, 5] and again.curve == whole.curve
+    assert all(map(np.array_equal, again.kernels + again.biases, whole.kernels + whole.biases))
