@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 
 from birads_app.imaging.decode import decode
@@ -11,7 +12,8 @@ from birads_app.model.preprocess import InputSize, prepare
 from training.data import loader, outlines
 from training.data.dataset import listing
 from training.data.loader import LoadedDataset, load_dataset
-from training.data.usable_images import refusals
+from training.data.usable_images import refusals, select
+from training.phantoms.generate import write_set
 
 SIZE = InputSize(100, 60)
 
@@ -85,3 +87,36 @@ def test_a_mask_that_does_not_fit_is_a_problem(outlined: Path, content: bytes | 
         mask.write_bytes(content)
     (found,) = refusals(loaded(outlined))
     assert found.startswith("The mask white.png of PH") and problem in found
+
+
+def test_masks_of_a_table_joined_by_header_are_read(tmp_path: Path) -> None:
+    """Which file a row belongs to is known only once the headers are read."""
+    write_set(tmp_path / "set", 3, seed=4, size=128, format="dicom")
+    files = sorted((tmp_path / "set").glob("*/*.dcm"))
+    headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    shape = decode(files[0].read_bytes()).pixels.shape
+    cv2.imwrite(str(tmp_path / "set" / "white.png"), np.full(shape, 255, np.uint8))
+    rows = [
+        f"{header.SOPInstanceUID},{'14'[number % 2]},{'white.png' if number == 5 else 'none'}"
+        for number, header in enumerate(headers)
+    ]
+    table = tmp_path / "set" / "labels.csv"
+    table.write_text("sop_instance_uid,birads,mask\n" + "\n".join(rows))
+    found = {one.example.path: one for one in loaded(table).images}
+    assert [bool(found[file].outline) for file in files] == [number == 5 for number in range(len(files))]
+    assert all(one.findings_known and not one.mask_problem for one in found.values())
+
+
+def test_of_copies_the_more_precise_label_is_kept(outlined: Path) -> None:
+    first, *others = outlined.read_text().splitlines()[1:]
+    path = Path(first.split(",")[0])
+    copy = outlined.parent / f"copy{path.suffix}"
+    copy.write_bytes(path.read_bytes())
+    rows = [f"{row},," for row in (first, *others)]
+    head = "path,birads,mask,patient,possible\n"
+    outlined.write_text(head + "\n".join([f"{copy.name},,,P0,1|2", *(row[:-1] for row in rows)]))
+    _, rejected = select(loaded(outlined).images)
+    assert [file.path for file in rejected] == [copy] and "duplicate" in rejected[0].reason
+    outlined.write_text(head + "\n".join([f"{copy.name},,,P0,4|5", *(row[:-1] for row in rows)]))
+    _, rejected = select(loaded(outlined).images)
+    assert len(rejected) == 2 and all("categories 1 and 4|5" in file.reason for file in rejected)

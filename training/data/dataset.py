@@ -56,9 +56,14 @@ class Example:
         """The category, or the categories of the set as ``"1|2"``."""
         return self.category or label_tables.SEPARATOR.join(self.possible)
 
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Categories that the label allows, one or several."""
+        return self.possible or (self.category,)
+
     def fits(self, classes: Collection[str]) -> bool:
         """Return True if all categories that the label allows are among ``classes``."""
-        return set(self.possible or (self.category,)) <= set(classes)
+        return set(self.allowed) <= set(classes)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Dataset:
         None where a set has categories that are not among ``classes``.
         """
         classes = self.classes
-        allowed = [example.possible or (example.category,) for example in self.examples]
+        allowed = [example.allowed for example in self.examples]
         return np.array(
             [[code in codes and set(codes) <= set(classes) for code in classes] for codes in allowed]
         )

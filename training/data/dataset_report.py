@@ -9,6 +9,7 @@ from typing import Any
 
 from birads_app.terms.counts import counted
 from training.data.dataset import Example, require_none
+from training.data.label_tables import SEPARATOR
 from training.data.loader import LoadedDataset
 from training.data.usable_images import refusals
 
@@ -99,7 +100,7 @@ class DatasetReport:
     def _warnings(self) -> Iterator[str]:
         yield patient_warning(self.unknown, self.images)
         yield self.copies_warning
-        torn = sum(len(set(pair.categories)) > 1 for pair in (*self.copies, *self.near))
+        torn = sum(_contradict(pair.categories) for pair in (*self.copies, *self.near))
         if torn:
             yield (
                 "WARNING: identical or nearly identical images have different categories "
@@ -149,6 +150,11 @@ class DatasetReport:
         yield from self.warnings
         yield from (f"PROBLEM: {problem}" for problem in self.problems)
         yield "This data set cannot be trained on." if self.problems else "This data set can be trained on."
+
+
+def _contradict(labels: Iterable[str]) -> bool:
+    """Return True if no category is allowed by all labels, each a category or a set such as ``1|2``."""
+    return not set.intersection(*(set(label.split(SEPARATOR)) for label in labels))
 
 
 def patient_warning(unknown: int, images: int) -> str:

@@ -180,11 +180,12 @@ class ImageLoader:
         state = _state(example.path)
         noted = self._digests.get(os.fsencode(example.path)) or b""
         known = self._known(example, noted[len(state) :]) if noted.startswith(state) else None
-        if known is not None and example.known:
+        reads_header = wanted is not None or not example.known
+        if known is not None and not reads_header:
             return _Found(known)
         with example.path.open("rb") as stream:
             file = ImageFile(example.path.name, stream)
-            header = None if example.known else file.header
+            header = file.header if reads_header else None
             if known is not None:
                 return _Found(replace(known, header=header))
             if wanted is not None and not wanted(header):

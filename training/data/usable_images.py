@@ -60,7 +60,7 @@ def _refusals(loaded: LoadedDataset, folds: int) -> Iterator[str]:
 
 
 def _duplicates(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
-    """Reject duplicate files: all but one if they agree on the label, otherwise all."""
+    """Reject duplicate files: all if their labels contradict each other, otherwise all but the one that says most."""
     counts = Counter(one.digest for one in usable)
     groups: dict[bytes, list[Example]] = {}
     for one in usable:
@@ -68,11 +68,12 @@ def _duplicates(usable: Sequence[LoadedImage]) -> list[RejectedFile]:
             groups.setdefault(one.digest, []).append(one.example)
     rejected = []
     for group in groups.values():
-        categories = sorted({example.label for example in group})
-        if len(categories) > 1:
+        if not set.intersection(*(set(example.allowed) for example in group)):
+            categories = sorted({example.label for example in group})
             reason = f"The same image is in the folders of categories {' and '.join(categories)}."
             rejected += [RejectedFile(example.path, reason) for example in group]
         else:
-            reason = f"A duplicate of {group[0].path.name}."
-            rejected += [RejectedFile(example.path, reason) for example in group[1:]]
+            kept = min(group, key=lambda example: len(example.allowed))
+            reason = f"A duplicate of {kept.path.name}."
+            rejected += [RejectedFile(example.path, reason) for example in group if example is not kept]
     return rejected
