@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 # Folders whose files take longest. They are distributed first, so that no process works alone at the end.
-_LONGEST = ("api", "training", "browser", "pacs", "services")
+_LONGEST = ("training", "api", "browser", "pacs", "services")
 
 # ``once(name, fill)`` returns a folder that ``fill`` has filled.
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]

@@ -1,6 +1,5 @@
 """Promotion and rollback: a bundle is hashed once, and never while the database is locked."""
 
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from birads_app.model import registry
+from birads_app.model import bundles, registry
 from birads_app.records import audit_log, database
 from birads_app.services import promotion
 
@@ -24,16 +23,16 @@ def hashed(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter
     with app.app_context():
         file = database.engine().url.database
     counts: Counter[str] = Counter()
-    digest = hashlib.file_digest
+    verified = bundles._verified
 
-    def counting(stream: Any, kind: str) -> Any:
+    def counting(path: Path, expected: Any) -> bytes:
         with sqlite3.connect(str(file), timeout=0, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             other.execute("ROLLBACK")
-        counts["/".join(Path(stream.name).parts[-2:])] += 1
-        return digest(stream, kind)
+        counts["/".join(path.parts[-2:])] += 1
+        return verified(path, expected)
 
-    monkeypatch.setattr(hashlib, "file_digest", counting)
+    monkeypatch.setattr(bundles, "_verified", counting)
     return counts
 
 
