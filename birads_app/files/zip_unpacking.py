@@ -2,6 +2,7 @@
 
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,8 +22,20 @@ class UnsafeZip(Exception):
     """The ZIP file is damaged, too large, or would leave its folder; the message says which."""
 
 
-def unpack_zip(stream: IO[bytes], folder: Path, *, most_bytes: int, most_files: int) -> int:
-    """Unpack into an empty folder and return the number of files; raise UnsafeZip, OSError."""
+def unpack_zip(
+    stream: IO[bytes],
+    folder: Path,
+    *,
+    most_bytes: int,
+    most_files: int,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Unpack into an empty folder and return the number of files; raise UnsafeZip, OSError.
+
+    Parameters
+    ----------
+    told : called before each file, with the number of files that are unpacked and that of all
+    """
     try:
         _check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
@@ -30,7 +43,8 @@ def unpack_zip(stream: IO[bytes], folder: Path, *, most_bytes: int, most_files: 
             if len(entries) > most_files:
                 raise UnsafeZip(f"it has more than {most_files} files")
             left = most_bytes
-            for entry in entries:
+            for done, entry in enumerate(entries):
+                told(done, len(entries))
                 left -= _extract(archive, entry, folder, left)
             return len(entries)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:

@@ -13,13 +13,14 @@ from flask import current_app
 
 from birads_app.records import audit_log, disk_space
 from birads_app.records.errors import DatasetRefused, NotFound
-from birads_app.services.dataset_unpacking import unpack_apart
+from birads_app.services.dataset_unpacking import UnpackingProgress, progress_of, unpack_apart
 from birads_app.terms.counts import counted
 from birads_app.terms.messages import msg
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_BYTES, _MOST_FILES = 8 << 30, 50_000
 _FOLDERS_SHOWN = 200
+_DRAFT = ".draft-"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
     disk_space.check(settings)
     free = shutil.disk_usage(current_app.instance_path).free - settings.min_free_mb * 2**20
     folder().mkdir(mode=0o700, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder()))
+    draft = Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{name}-", dir=folder()))
     try:
         content = draft / "content"
         content.mkdir()
@@ -76,6 +77,14 @@ def add(stream: IO[bytes], name: str, who: str) -> str:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return str(target)
+
+
+def unpacking(name: str) -> UnpackingProgress | None:
+    """Return the progress of a data set that is being unpacked under a name; None if there is none."""
+    named = re.compile(re.escape(f"{_DRAFT}{name}-") + r"[^-]+")
+    drafts = [path for path in folder().glob(f"{_DRAFT}*") if named.fullmatch(path.name)]
+    found = [progress for draft in drafts if (progress := progress_of(draft)) is not None]
+    return max(found, key=lambda progress: progress.done, default=None)
 
 
 def delete(name: str, who: str) -> None:

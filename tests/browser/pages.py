@@ -55,6 +55,7 @@ OF_VISITORS = {
 # What is downloaded, fetched by scripts, or a document of its own.
 NO_PAGES = {
     "admin.dataset_check_progress", "admin.download_model", "admin.export_audit", "admin.progress", "admin.report",
+    "admin.unpacking_progress",
     "api.job", "api.jobs", "api.listing", "api.openapi", "api.report", "api.show",
     "assessing.dicom", "assessing.report_fhir", "assessing.report_json", "assessing.report_pdf",
     "health.alive", "health.ready", "monitoring.metrics",

@@ -73,6 +73,26 @@ def test_an_unsafe_file_is_refused(tmp_path: Path, stream: io.BytesIO, reason: s
     assert [path for path in tmp_path.rglob("*evil*") if inside not in path.parents] == []
 
 
+def test_the_page_tells_how_much_is_unpacked(
+    admin: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+
+    def extract_and_look(*given: object) -> int:
+        for name in ("film", "fil", "film-2"):
+            said.append(admin.get(f"/admin/datasets/unpacking?name={name}").json["text"])
+        return extract(*given)
+
+    extract = zip_unpacking._extract
+    monkeypatch.setattr(zip_unpacking, "_extract", extract_and_look)
+    monkeypatch.setattr(dataset_unpacking, "_INTERVAL_S", 0)
+    with app.test_request_context():
+        datasets.add(zipped(("1/a.png", b"x"), ("2/b.png", b"y")), "film", "anna")
+    assert said == ["Unpacking: 0 of 2 files", "", "", "Unpacking: 1 of 2 files", "", ""]
+    assert admin.get("/admin/datasets/unpacking?name=film").json["text"] == ""
+    assert 'data-progress="/admin/datasets/unpacking"' in admin.get("/admin/datasets").text
+
+
 def test_a_list_of_entries_that_fills_the_memory_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

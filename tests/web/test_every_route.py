@@ -37,6 +37,7 @@ admin.dataset_check             GET   in   403  404  404
 admin.dataset_check_progress    GET   in   403  404  404
 admin.datasets                  GET   in   403  200  200
 admin.datasets                  POST  in   403  403  422
+admin.unpacking_progress        GET   in   403  200  200
 admin.deactivate                GET   in   403  404  404
 admin.deactivate                POST  in   403  403  404
 admin.delete_dataset            GET   in   403  404  404

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import abort, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from flask_login import current_user
@@ -14,6 +15,7 @@ from wtforms.validators import InputRequired, Length
 
 from birads_app.services import dataset_checks, datasets, training_runs
 from birads_app.services.dataset_checks import CheckState, DatasetCheck
+from birads_app.services.dataset_unpacking import UnpackingProgress
 from birads_app.terms.errors import BiradsError
 from birads_app.web.admin.blueprint import bp, confirm_page, confirmed
 from birads_app.web.http_status import status_of
@@ -42,6 +44,19 @@ def show_datasets() -> ResponseReturnValue:
         return _list_page(form, status_of(error))
     flash(_("Data set %(name)s uploaded. Check it before a training.", name=form.name.data.strip()))
     return redirect(url_for("admin.datasets"), 303)
+
+
+@bp.get("/datasets/unpacking")
+def unpacking_progress() -> ResponseReturnValue:
+    """Return the progress of the data set that is uploaded under a name, as text; empty while nothing is unpacked."""
+    found = datasets.unpacking(request.args.get("name", "").strip())
+    text = "" if found is None else _unpacked(found)
+    return jsonify(text=text)
+
+
+def _unpacked(progress: UnpackingProgress) -> str:
+    done, total = format_decimal(progress.done), format_decimal(progress.total)
+    return str(_("Unpacking: %(done)s of %(total)s files", done=done, total=total))
 
 
 @bp.route("/datasets/<name>/delete", methods=["GET", "POST"])
