@@ -124,6 +124,8 @@ def test_the_best_settings_train_a_model(
     result = runner.invoke(args=["tune", *options, *quick, "--out", str(best)])
     assert result.exit_code == 0, result.output
     assert "Best of 2 trials, cross-validated by patient: kappa " in result.output
+    refused = runner.invoke(args=["tune", *options, *quick, "--pooling", "located"])
+    assert refused.exit_code == 1 and "fits no location heads" in refused.output
     trained = runner.invoke(
         args=["train", "--config", str(best), "--name", "mine", "--no-sanity-checks", "--no-report-images"]
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from birads_app.imaging.decode import decode
 from birads_app.model import bundles, registry
@@ -14,12 +15,12 @@ from birads_app.model.marks import Mark
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import BundleError
 from tests.support import tiny_model
+from training.cli.commands import phantoms
 from training.config import DEMO_MODEL, Site, TrainConfig
 from training.engine import checkpoint, location
 from training.engine.joining import with_channels, without_channels
 from training.engine.location import OutlinedMaps
 from training.errors import TrainingError
-from training.phantoms.generate import write_set
 from training.pipeline import ensemble, locate, train
 from training.pipeline.external_evaluation import evaluate_bundle
 
@@ -59,7 +60,10 @@ def test_channels_are_appended_to_a_backbone_and_taken_away() -> None:
 def test_a_model_learns_from_outlines_where_findings_are(tmp_path: Path) -> None:
     models = tmp_path / "models"
     tiny_model.write(models, channels=CHANNELS)
-    table = write_set(tmp_path / "phantoms", 20, seed=3, size=256, outlines=True)
+    table = tmp_path / "phantoms" / "truth.csv"
+    options = ("--patients", "20", "--seed", "3", "--size", "256", "--outlines")
+    drawn = CliRunner().invoke(phantoms, [str(table.parent), *options])
+    assert drawn.exit_code == 0, drawn.output
     site = Site(models, tmp_path / "cache", work=tmp_path / "work")
     written = train.train(_config(table), site, print).path
     bundle = bundles.load(written)

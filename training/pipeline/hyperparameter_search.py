@@ -24,7 +24,8 @@ from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
 from training.features.extract import Features
 from training.heads import Head, head
-from training.pipeline import locate, train
+from training.heads.pooling import LOCATED
+from training.pipeline import train
 from training.pipeline.measure import measure
 
 _NETWORK = ("learning_rate", "dropout", "batch_size", "smote_neighbours")
@@ -114,7 +115,11 @@ def run(chosen: SearchPlan, site: Site, storage: Path, say: Callable[[str], None
     protocol.from_config(config)
     kind = head(config.head, config.loss, config.pooling)
     source = train.open_backbone(config, site)
-    locate.require_location(config, source)
+    if config.pooling == LOCATED and source.location is None:
+        raise TrainingError(
+            "flask tune works on features that do not depend on the split, and fits no location heads. Choose another "
+            "--pooling, or the backbone of a model that locates findings."
+        )
     loaded = load_dataset(train.find(config), site.cache, source.size)
     train.announce(loaded, say)
     features = train.read(config, site, source, kind, loaded, say)

@@ -53,7 +53,7 @@ def check(config: TrainConfig) -> None:
         )
 
 
-def require_location(config: TrainConfig, source: Extractor) -> None:
+def _require_location(config: TrainConfig, source: Extractor) -> None:
     """Raise TrainingError if findings are to be located by a backbone without location head."""
     if config.pooling == LOCATED and source.location is None:
         raise TrainingError(
@@ -75,7 +75,7 @@ class LocationStage:
         outlined = any(one.outline and not one.reason for one in loaded.images)
         self._fits = config.pooling == LOCATED and outlined
         if not self._fits:
-            require_location(config, source)
+            _require_location(config, source)
         self._config, self._site, self._kind = config, site, kind
         self.source = without_location(source, site) if self._fits or config.fine_tune else source
         self._located: dict[int, SplitData] = {}
