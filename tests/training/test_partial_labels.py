@@ -58,7 +58,7 @@ def test_the_loss_of_a_set_is_that_of_the_sum_of_its_probabilities() -> None:
     np.testing.assert_allclose(np.asarray(plain(np.array([0, 2]), logits)), np.asarray(singles), rtol=1e-5)
     assert accuracy(logits, sets) == 1 and accuracy(logits, ~sets) == 0
     with pytest.raises(TrainingError, match="--loss ordinal needs the category of each image"):
-        losses.check_sets("ordinal")
+        losses.loss_of("ordinal", sets=True)
 
 
 @pytest.mark.parametrize("count", [0, 4])
@@ -88,7 +88,7 @@ def test_sets_with_other_categories_are_left_out_and_counted() -> None:
 
 
 def test_resampling_before_the_split_is_refused() -> None:
-    with pytest.raises(TrainingError, match="60 images have a set of possible ones"):
+    with pytest.raises(TrainingError, match="Images with a set of possible ones: 60"):
         prepare(replace(CONFIG, resampling="smote-all"), features())
 
 

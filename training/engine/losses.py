@@ -38,9 +38,16 @@ def loss_of(
     weights : weight of each category, and the mean weight of a set; all 1 if empty
     each : one value per image; a function that returns these also serves Keras, which averages them
     sets : labels may be sets, bool (n, classes); the loss takes (n,) as well
+
+    Raises
+    ------
+    TrainingError
+        The loss does not take sets.
     """
     import keras
 
+    if sets:
+        check_sets(loss)
     if loss == CROSS_ENTROPY and not weights and not sets:
         return keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction=None if each else "sum_over_batch_size"

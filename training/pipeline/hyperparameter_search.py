@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from training import progress
-from training.config import Site, TrainConfig, defaults, hyperparameters
+from training.config import LOSSES, Site, TrainConfig, defaults, hyperparameters
 from training.data import protocol
 from training.data.dataset import Dataset
 from training.data.feature_arrays import SelectedFeatures
 from training.data.loader import load_dataset
+from training.engine import losses
 from training.errors import TrainingError
 from training.evaluation.bootstrap import BootstrapSamples, Interval, interval
 from training.evaluation.evaluate import confusions, measures
@@ -123,6 +124,9 @@ def run(chosen: SearchPlan, site: Site, storage: Path, say: Callable[[str], None
     loaded = load_dataset(train.find(config), site.cache, source.size)
     train.announce(loaded, say)
     features = train.read(config, site, source, kind, loaded, say)
+    if features.dataset.has_sets:
+        for loss in LOSSES if "loss" in chosen.searched else (config.loss,):
+            losses.check_sets(loss)
     return search(chosen, kind, without_test_part(config, features), storage, say)
 
 
