@@ -89,6 +89,22 @@ def test_categories_that_the_model_does_not_know_are_left_out_by_name(
     assert known["left_out"] == {"0": 8, "2": 8} and [*known["sources"]] == ["A", "B"]
     assert known["sources"]["A"]["images"] == 12 and "Figures apart by the source" in output
     assert "<h2>Sources</h2>" in (tmp_path / "evaluation.html").read_text("utf-8")
+
+    sets = {"3": "3|4", "5": "4|5"}
+
+    def with_set(path: str, code: str, patient: str, source: str) -> str:
+        possible = sets.get(code, "") if source == "B" else ""
+        return f"{path},{'' if possible else code},{patient},{source},{possible}"
+
+    listed = [with_set(*row.split(",")) for row in rows]
+    table.write_text("path,birads,patient,source,possible\n" + "\n".join(listed))
+    output = evaluate(table, "--classes", "3,4,5", "--out", str(tmp_path))
+    known = json.loads((tmp_path / "evaluation.json").read_text())
+    partial = known["partial_labels"]["B"]
+    assert list(known["partial_labels"]) == ["B"] and known["images"] + partial["images"] == 24
+    assert list(partial["auc"]) == ["4|5 against 3|4"] and 0 <= partial["within"]["value"] <= 1
+    assert "Sets of possible categories" in (tmp_path / "evaluation.html").read_text("utf-8")
+    assert "Test images whose label is a set of possible categories" in output
     output = evaluate(table, "--classes", "0,5", status=1)
     assert "does not know category 0, only 1, 2, 3, 4, 5. Remove it from --classes." in output
 
