@@ -1,7 +1,5 @@
 """Fixtures of browser tests: one browser, one server, and a signed-in administrator, with and without JavaScript."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import steps
 from playwright.sync_api import Browser, Page, expect
 from server import Server, serve
 
-from birads_app.model import registry
+from birads_app.model import bundles, registry
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,11 +38,23 @@ def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def two_served(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Path:
-    """Return a folder of models: the demonstration model serves, after another one."""
+def two_served(tmp_path_factory: pytest.TempPathFactory, models: Path, tiny_models: Path) -> Path:
+    """Return a folder of models: the demonstration model, with a tiny network, serves after another one."""
     folder = tmp_path_factory.mktemp("models")
+    shipped, tiny = (bundles.load(one / "birads-demo") for one in (models, tiny_models))
+    network = {
+        key: tiny.manifest[key] for key in ("preprocessing", "head", "backbone", "prediction_set", "classes")
+    }
     for name in ("earlier", "birads-demo"):
-        shutil.copytree(models / "birads-demo", folder / name, copy_function=os.link)
+        bundles.write(
+            folder,
+            name,
+            manifest={**shipped.manifest, **network, "temperature": 0.1},  # so that it prefers a category
+            card=shipped.card,
+            backbone=(tiny.path / bundles.BACKBONE).read_bytes(),
+            head=(tiny.path / bundles.HEAD).read_bytes(),
+            evaluation=bundles.read_evaluation(shipped.path),
+        )
         registry.promote(folder, name)
     return folder
 

@@ -137,6 +137,8 @@ def test_a_folder_of_two_studies_becomes_two_exams(page: Page, server: Server, t
     assert sent and all(url.endswith("/upload/check") for url in sent)
 
     # A tar archive is not opened before it is sent.
+    page.wait_for_url(re.compile(r"known=2"))
+    page.goto(f"{server.url}/upload")
     page.locator("#files").set_input_files(shutil.make_archive(str(tmp_path / "more"), "tar", disc))
     expect(page.locator("#chosen li")).to_contain_text(["archive, not opened yet"])
     expect(page.locator("#plan")).to_contain_text("are checked and counted after the upload.")
