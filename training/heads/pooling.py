@@ -76,7 +76,7 @@ def _located(maps: np.ndarray) -> np.ndarray:
     high = (maps[..., -1] >= least[:, None, None])[..., None]
     mean = (channels * high).sum(axis=(1, 2)) / high.sum(axis=(1, 2))
     maximum = np.where(high, channels, -_BELOW).max(axis=(1, 2))
-    return np.concatenate([mean, maximum, _generalised_mean(channels), channels.max(axis=(1, 2))], axis=1)
+    return np.concatenate([mean, maximum], axis=1)
 
 
 def _located_in_graph(maps: Any) -> Any:
@@ -89,8 +89,7 @@ def _located_in_graph(maps: Any) -> Any:
     high = tf.cast(activation >= least, tf.float32)[..., None]
     mean = tf.reduce_sum(values * high, 1) / tf.reduce_sum(high, 1)
     maximum = tf.reduce_max(values + (high - 1) * _BELOW, 1)
-    generalised = _generalised_mean_in_graph(maps[..., :-1])
-    return tf.concat([mean, maximum, generalised, tf.reduce_max(values, 1)], axis=1)
+    return tf.concat([mean, maximum], axis=1)
 
 
 POOLINGS = {
@@ -117,7 +116,7 @@ POOLINGS = {
     LOCATED: Pooling(
         LOCATED,
         f"the mean and the maximum of every channel over the {_HIGHEST} cells with the highest activation of the "
-        "location head, and the generalised mean and the maximum over all cells",
+        "location head",
         _located,
         _located_in_graph,
     ),
@@ -133,7 +132,7 @@ def pool_cells(cells: Any, pooling: str, activation: Any = None) -> Any:
 
     Returns
     -------
-    Keras tensor (n, channels), (n, 2 * channels) for ``avg+max``, or (n, 4 * channels) for ``located``
+    Keras tensor (n, channels), or (n, 2 * channels) for ``avg+max`` and ``located``
     """
     from keras import layers, ops
 
@@ -150,7 +149,7 @@ def pool_cells(cells: Any, pooling: str, activation: Any = None) -> Any:
         high = ops.cast(activation >= least[..., None], "float32")
         mean = ops.sum(cells * high, axis=1) / ops.sum(high, axis=1)
         maximum = ops.max(cells + (high - 1) * _BELOW, axis=1)
-        return layers.Concatenate()([mean, maximum, average(cells), layers.GlobalMaxPooling1D()(cells)])
+        return layers.Concatenate()([mean, maximum])
     scores = layers.Reshape((cells.shape[1],))(layers.Dense(1)(cells))
     return layers.Dot(1, name=ATTENTION)([layers.Softmax()(scores), cells])
 
