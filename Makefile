@@ -3,8 +3,6 @@
 PYTHON ?= python3
 VENV   ?= .venv
 NAME   ?= birads-demo
-# BESIDE is the former name of COMPARE_WITH.
-COMPARE_WITH ?= $(BESIDE)
 
 BIN     := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
@@ -30,9 +28,9 @@ run: $(RUNTIME) ## Install and serve: make run [HOST=127.0.0.1] [PORT=8000]
 
 .PHONY: demo-model shipped-model
 shipped-model: demo-model # former name
-demo-model: $(RUNTIME) ## Train the demonstration model again: make demo-model DATA=folder [NAME=birads-demo] [COMPARE_WITH=folder]
+demo-model: $(RUNTIME) ## Train the demonstration model again: make demo-model DATA=folder [NAME=birads-demo]
 	@[[ -n "$(DATA)" ]] || { echo "Name the folder of the data: make demo-model DATA=folder" >&2; exit 2; }
-	$(BIN)/flask train --preset demo --data "$(DATA)" --name "$(NAME)" $(if $(COMPARE_WITH),--compare-with "$(COMPARE_WITH)")
+	$(BIN)/flask train --preset demo --data "$(DATA)" --name "$(NAME)"
 
 ##@ Develop
 

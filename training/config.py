@@ -67,10 +67,12 @@ class TrainConfig:
 
     data : folder with one folder of images per category, or a table of labels
     name : of the new bundle
+    preset : from which the other values are; empty without one
     """
 
     data: str
     name: str
+    preset: str = ""
     classes: tuple[str, ...] = _field(
         (), "Categories to train on, for example 1,3,4,5. Default: all found.", metavar="CODES"
     )
@@ -138,6 +140,13 @@ class TrainConfig:
         low=0,
         high=0.95,
         search=(0.0, 0.7),
+    )
+    inverse_penalty: float = _field(
+        0.0,
+        "Inverse strength of the penalty of logistic-regression; 0 leaves the choice to the validation patients, of "
+        "whom a few dozen choose badly.",
+        low=0,
+        high=1000,
     )
     epochs: int = _field(
         100, "Maximum; training stops early once the validation loss no longer improves.", low=1

@@ -198,15 +198,10 @@ def write(
     return target
 
 
-def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figures: dict[str, Any]) -> None:
-    """Add an OOD detector to a bundle, or replace the one that it has.
+def replace_card(path: Path, card: str) -> None:
+    """Replace the model card of a bundle.
 
-    The bundle is valid at all times, because files are only used once the manifest lists them.
-
-    Parameters
-    ----------
-    section : section of the card, Markdown
-    figures : entry ``ood`` of the manifest
+    The bundle is valid at all times: while the file is replaced, the manifest lists its old and new checksums.
 
     Raises
     ------
@@ -214,40 +209,13 @@ def add_ood_detector(path: Path, ood_detector: OodDetector, section: str, figure
         The bundle is missing or damaged.
     """
     manifest = load(path).manifest
-    contents = {OOD_DETECTOR: ood_detector.to_bytes(), OOD_CARD: section.encode()}
-    replaced = {*contents, _FORMER_DETECTOR, _FORMER_CARD}
-    others = {file: entry for file, entry in manifest["files"].items() if file not in replaced}
-    if others != manifest["files"]:
-        atomic.write(path / MANIFEST, _to_json({**manifest, "files": others}), sync=True)
-    for file, data in contents.items():
-        atomic.write(path / file, data, sync=True)
-    files = {**others, **{file: _entry(data) for file, data in contents.items()}}
-    atomic.write(path / MANIFEST, _to_json({**manifest, "ood": figures, "files": files}), sync=True)
-
-
-def replace_card(path: Path, card: str, ood_section: str | None = None) -> None:
-    """Replace the model card of a bundle, and its OOD section if given.
-
-    The bundle is valid at all times: while the files are replaced, the manifest lists their old and new checksums.
-
-    Raises
-    ------
-    BundleError
-        The bundle is missing or damaged, or has no OOD section to replace.
-    """
-    manifest = load(path).manifest
-    contents = {CARD: card.encode(), **({OOD_CARD: ood_section.encode()} if ood_section is not None else {})}
-    for file in contents:
-        _verified(path / file, manifest["files"].get(file))
-    new = {file: _entry(data) for file, data in contents.items()}
-    both = {
-        file: {**entry, _FORMER_DIGEST: _entry((path / file).read_bytes())["sha256"]}
-        for file, entry in new.items()
-    }
-    atomic.write(path / MANIFEST, _to_json({**manifest, "files": manifest["files"] | both}), sync=True)
-    for file, data in contents.items():
-        atomic.write(path / file, data, sync=True)
-    atomic.write(path / MANIFEST, _to_json({**manifest, "files": manifest["files"] | new}), sync=True)
+    data, files = card.encode(), manifest["files"]
+    former = _entry(_verified(path / CARD, files.get(CARD)))
+    new = _entry(data)
+    both = {**new, _FORMER_DIGEST: former["sha256"]}
+    atomic.write(path / MANIFEST, _to_json({**manifest, "files": {**files, CARD: both}}), sync=True)
+    atomic.write(path / CARD, data, sync=True)
+    atomic.write(path / MANIFEST, _to_json({**manifest, "files": {**files, CARD: new}}), sync=True)
 
 
 def check_name(name: str) -> str:

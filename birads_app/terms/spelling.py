@@ -34,6 +34,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "source": (
         "source", "datasource", "imagesource", "dataset", "collection", "origin", "quelle", "datensatz", "herkunft",
     ),
+    "part": ("part", "teil"),
     "instance": ("sopinstanceuid", "instanceuid", "sopuid", "sopinstance", "imageuid"),
     "accession": ("accessionnumber", "accession", "accessionno", "accessionnr", "accessionid"),
 }  # fmt: skip

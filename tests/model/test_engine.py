@@ -21,10 +21,10 @@ def bundle(models: Path) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def inputs() -> np.ndarray:
-    """Standardised phantoms, (4, 224, 224, 3)."""
-    squares = np.zeros((4, 224, 224), np.uint8)
-    for square, (_, image) in zip(squares, patients(1, seed=3, size=224), strict=True):
+def inputs(bundle: Bundle) -> np.ndarray:
+    """Standardised phantoms, (4, height, width, 3)."""
+    squares = np.zeros((4, *bundle.size), np.uint8)
+    for square, (_, image) in zip(squares, patients(1, seed=3, size=bundle.size.height), strict=True):
         square[:, : image.pixels.shape[1]] = image.pixels >> 4
     return standardise(squares)
 
@@ -41,19 +41,23 @@ def reference(bundle: Bundle, inputs: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 0.001), ("bf16", 0.02)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 0.001), ("bf16", 0.1)])
 def test_the_engines_agree(
     bundle: Bundle, inputs: np.ndarray, reference: np.ndarray, precision: str, tolerance: float
 ) -> None:
-    assert np.abs(probabilities(bundle, inputs, "openvino", precision) - reference).max() < tolerance
+    differences = np.abs(probabilities(bundle, inputs, "openvino", precision) - reference)
+    # In bfloat16 other cells may be the highest among nearly equal ones, and the head sees those.
+    assert differences.max() < tolerance and differences.mean() < 0.02
     assert np.ptp(reference, axis=0).max() > 0.01  # different images, different answers
 
 
-def test_maps_have_a_cell_for_each_32_pixels(bundle: Bundle, inputs: np.ndarray) -> None:
+def test_maps_have_a_cell_for_each_16_pixels_and_the_activation_of_the_location_head(
+    bundle: Bundle, inputs: np.ndarray
+) -> None:
     running = open_engine(bundle)
     maps = running.maps(inputs)
-    assert maps.shape == (4, 7, 7, 2048)
-    assert occlusion.occluded_logits(maps[0], running.logits).shape == (99, 5)
+    assert maps.shape == (4, 28, 28, 1025) and bundle.location is not None
+    assert occlusion.occluded_logits(maps[0], running.logits).shape[1] == 5
 
 
 def test_an_unknown_engine_is_refused_by_name(bundle: Bundle) -> None:

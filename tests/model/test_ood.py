@@ -6,26 +6,23 @@ import os
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from flask import Flask
-from flask.testing import FlaskCliRunner
 
 from birads_app.imaging import quality
 from birads_app.imaging.decode import Mammogram
 from birads_app.model import bundles, ood
 from birads_app.model.predictor import Predictor
 from birads_app.terms.errors import BundleError
-from tests.support.interrupted_writes import interrupt_after
+from tests.support import ood_images
+from tests.support.ood_images import ALTERED, DRAWN, drawings
 from training import heads
 from training.data.dataset import Dataset, Example
 from training.data.split import Split
-from training.evaluation import ood_fit, ood_test_images
-from training.evaluation.ood_test_images import ALTERED, DRAWN, drawings
+from training.evaluation import ood_fit
 from training.features.extract import Features
 from training.phantoms.generate import WHITE, patients
-from training.presets import demonstration_data, demonstration_ood
+from training.presets import public_sets
 
 RANDOM = np.random.default_rng(1)
 SCALE = np.geomspace(0.2, 5, 40)
@@ -145,7 +142,7 @@ def test_the_demonstration_model_flags_other_body_parts_but_not_its_training_ima
     for draw in DRAWN.values():
         (picture,) = drawings(draw, 1, 0)
         assert ood.WARNING in predictor.predict(as_mammogram(picture)).warnings
-    learned = phantom(predictor.bundle.manifest["training"]["phantom_seed"])
+    learned = phantom(public_sets.PHANTOM_SEED)
     assert ood.WARNING not in predictor.predict(learned).warnings
 
 
@@ -156,104 +153,42 @@ def test_ood_test_images_pass_the_quality_check() -> None:
         assert not np.array_equal(one, two)
     pixels = phantom(3).pixels
     assert ALTERED.keys() and all(alter(pixels).dtype == np.uint16 for alter in ALTERED.values())
-    np.testing.assert_array_equal(ood_test_images.upside_down(ood_test_images.upside_down(pixels)), pixels)
+    np.testing.assert_array_equal(ood_images.upside_down(ood_images.upside_down(pixels)), pixels)
 
 
-def test_an_interrupted_addition_leaves_a_valid_bundle(bundle: Path, detector, monkeypatch) -> None:
-    bundles.add_ood_detector(bundle, detector, "## first\n", {})
-    assert bundles.load(bundle).card.endswith("\n## first\n")
-    allow = interrupt_after(monkeypatch)
-    for writes in range(4):
-        allow(4)
-        bundles.add_ood_detector(bundle, detector, "## again\n", {})
-        allow(writes)
-        with pytest.raises(KeyboardInterrupt):
-            bundles.add_ood_detector(bundle, detector, f"## {writes}\n", {})
-        bundles.load(bundle)
-    allow(4)
-    bundles.add_ood_detector(bundle, detector, "## last\n", {"known": 60})
-    assert bundles.load(bundle).card.endswith("\n## last\n")
-    assert bundles.load(bundle).manifest["ood"] == {"known": 60}
-    for file in (bundles.OOD_DETECTOR, bundles.OOD_CARD):
-        data = (bundle / file).read_bytes()
-        (bundle / file).write_bytes(data + b" ")
-        with pytest.raises(BundleError, match=f"{file} of model old was changed"):
-            bundles.load(bundle)
-        (bundle / file).write_bytes(data)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Write phantoms into folders named like the public sets."""
-    folders = {
-        "cdd-cesm-low-energy": [f"Birads{code}" for code in "12345"],
-        "ddsm-thumbnails": ["normal", "benign", "cancer"],
-        "kau-bcmd-sample": ["Birads1", "Birads3"],
-    }
-    images = [phantom(seed).pixels >> 8 for seed in range(4)]
-    for number, (source, labels) in enumerate(folders.items()):
-        for label in labels:
-            (tmp_path / "data" / source / label).mkdir(parents=True)
-            for patient in range(4):
-                name = f"P_{label[-1]}{number}{patient:03d}_LEFT_CC.png"
-                picture = np.roll(images[patient], 3 * len(label) + number, axis=0)
-                cv2.imwrite(str(tmp_path / "data" / source / label / name), picture.astype(np.uint8))
-    return tmp_path / "data"
+def test_a_changed_detector_is_refused(models: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(models / "birads-demo", tmp_path / "old")
+    (path / bundles.OOD_DETECTOR).write_bytes((path / bundles.OOD_DETECTOR).read_bytes() + b" ")
+    with pytest.raises(BundleError, match=f"{bundles.OOD_DETECTOR} of model old was changed"):
+        bundles.load(path)
 
 
 @pytest.mark.slow
-def test_the_command_fits_the_detector_on_the_training_images(
-    app: Flask, runner: FlaskCliRunner, folder: Path, data: Path, monkeypatch
-) -> None:
-    monkeypatch.setattr(demonstration_ood, "_PATIENTS", 1)
-    monkeypatch.setattr(demonstration_ood, "_DRAWINGS", 2)
-    path, command = folder / "birads-demo", ["models", "fit-ood", "birads-demo", "--data", str(data)]
-    refused = runner.invoke(args=command)
-    assert refused.exit_code == 1 and "was trained with other images: CDD-CESM had" in refused.output
-    hyperparameters = bundles.load(path).manifest["training"]
-    sets = demonstration_data.read(
-        data,
-        32,
-        validation=hyperparameters["validation"],
-        test=hyperparameters["test"],
-        seed=hyperparameters["seed"],
-    )
-    images = {
-        name: [len(split.training), len(split.validation), len(split.test)]
-        for name, split in sets.splits.items()
+def test_the_demonstration_model_flags_negatives_and_drawings(models: Path) -> None:
+    predictor = Predictor.load(bundles.load(models / "birads-demo"))
+    images = [phantom(seed).pixels for seed in range(6)]
+    flagged = {
+        title: [ood.WARNING in predictor.predict(as_mammogram(one)).warnings for one in made]
+        for title, made in (
+            ("negatives", [ALTERED["negatives"](one) for one in images]),
+            *((title, drawings(draw, 6, 1)) for title, draw in DRAWN.items()),
+        )
     }
-    change_manifest(path, lambda manifest: manifest["training"].update(images=images, phantom_patients=1))
-    result = runner.invoke(args=command)
-    assert result.exit_code == 0, result.output
-    bundle = bundles.load(path)
-    training = sum(counts[0] for counts in images.values()) + 4
-    validation = sum(counts[1] for counts in images.values())
-    assert bundle.ood_detector is not None
-    assert (len(bundle.ood_detector.training_points), len(bundle.ood_detector.tried)) == (
-        training,
-        validation,
-    )
-    assert "## Out-of-distribution images" in bundle.card and "| drawn heads | 2 | 2 (100 %)" in bundle.card
-    change_manifest(path, lambda manifest: manifest["training"].pop("phantom_seed"))
-    assert "was not trained with the demonstration preset" in runner.invoke(args=command).output
-
-
-def test_the_documented_table_equals_that_of_the_model_card(models: Path) -> None:
-    card = bundles.load(models / "birads-demo").card
-    table = [line for line in card.splitlines() if line.startswith(("| negatives |", "| KAU-BCMD, not used"))]
-    document = (models.parent / "docs" / "evaluation.md").read_text("utf-8")
-    assert len(table) == 2 and all(line in document for line in table)
+    assert all(np.mean(found) == 1 for found in flagged.values()), flagged
 
 
 def test_a_bundle_with_former_file_names_is_read(models: Path, tmp_path: Path) -> None:
     path = shutil.copytree(models / "birads-demo", tmp_path / "former", copy_function=os.link)
-    for present, former in ((bundles.OOD_DETECTOR, "familiarity.npz"), (bundles.OOD_CARD, "familiarity.md")):
-        (path / present).rename(path / former)
-        change_manifest(
-            path,
-            lambda manifest, a=present, b=former: manifest["files"].update({b: manifest["files"].pop(a)}),
-        )
+    (path / bundles.OOD_DETECTOR).rename(path / "familiarity.npz")
+    (path / "familiarity.md").write_text("## Detector\n")
+    section = bundles._entry((path / "familiarity.md").read_bytes())
+
+    def rename(manifest) -> None:
+        files = manifest["files"]
+        files.update({"familiarity.npz": files.pop(bundles.OOD_DETECTOR), "familiarity.md": section})
+
+    change_manifest(path, rename)
     former, present = bundles.load(path), bundles.load(models / "birads-demo")
-    assert former.card == present.card and former.ood_detector is not None
+    assert former.card == f"{present.card.rstrip()}\n\n## Detector\n" and former.ood_detector is not None
     assert present.ood_detector is not None
     np.testing.assert_array_equal(former.ood_detector.tried, present.ood_detector.tried)

@@ -45,7 +45,7 @@ def reader(config: TrainConfig, cache: Path, models: Path) -> Callable[[str], Fe
 def config(once: MakeOnce) -> TrainConfig:
     """Configuration: a third of 300 patients for the test, few epochs."""
     data = once("many-phantoms", lambda folder: write_set(folder / "phantoms", 300, seed=1)) / "phantoms"
-    return TrainConfig(data=str(data), name="none", test_share=1 / 3, epochs=6)
+    return TrainConfig(data=str(data), name="none", size="224", test_share=1 / 3, epochs=6)
 
 
 @pytest.fixture(scope="module")

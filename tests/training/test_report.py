@@ -125,7 +125,7 @@ def test_page_and_card_have_the_values_of_the_file(known, page, trained) -> None
 
 def test_the_card_is_rendered_again_from_the_file(trained) -> None:
     bundle = bundles.load(trained.path)
-    assert stored_card.render(bundle) == (bundle.card, None)
+    assert stored_card.render(bundle) == bundle.card
 
 
 def test_the_page_is_self_contained_without_patients_or_file_names(page, phantoms) -> None:

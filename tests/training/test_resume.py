@@ -211,10 +211,10 @@ def test_damaged_settings_are_reported(flask, work: Path, content: str) -> None:
     assert "Start over, without --resume" in flask("train", "--resume", "--name", "x", status=1)
 
 
-def test_the_demonstration_preset_is_resumed_by_name_too(flask, work: Path, tmp_path: Path) -> None:
-    output = flask("train", "--preset", "demo", "--data", str(tmp_path), "--name", "x", status=1)
-    assert "The demonstration model needs the folder" in output
-    assert "The demonstration model needs" in flask("train", "--resume", "--name", "x", status=1)
+def test_settings_of_the_former_demonstration_preset_are_refused(flask, work: Path) -> None:
+    (work / "x").mkdir(parents=True)
+    (work / "x" / "settings.json").write_text('{"preset": "demo", "data": "/data", "compare_with": []}')
+    assert "Start over, without --resume" in flask("train", "--resume", "--name", "x", status=1)
 
 
 def test_leftovers_of_killed_trainings_are_removed(tmp_path: Path) -> None:

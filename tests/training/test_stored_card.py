@@ -30,18 +30,16 @@ def change(path: Path, file: str, content: str) -> None:
 
 def test_the_card_of_the_demonstration_model_equals_the_rendered_one(models: Path) -> None:
     path = models / "birads-demo"
-    card, section = stored_card.render(bundles.load(path))
-    assert card == (path / bundles.CARD).read_text("utf-8")
-    assert section == (path / bundles.OOD_CARD).read_text("utf-8")
+    assert stored_card.render(bundles.load(path)) == (path / bundles.CARD).read_text("utf-8")
 
 
 def test_every_figure_comes_from_the_record(shipped: Path) -> None:
     record = json.loads((shipped / bundles.EVALUATION).read_text())
-    record["DDSM"]["patients"] = 4711
-    record["CDD-CESM"]["before"]["ece"] = {"value": 0.111, "low": 0.101, "high": 0.121}
+    record["patients"] = 4711
+    record["before"]["ece"] = {"value": 0.111, "low": 0.101, "high": 0.121}
     change(shipped, bundles.EVALUATION, json.dumps(record))
-    card, _ = stored_card.render(bundles.load(shipped))
-    assert "of 4711 held-out patients" in card and "(ECE) 0.111 (0.101 to 0.121) before" in card
+    card = stored_card.render(bundles.load(shipped))
+    assert "of 4711 held-out patients" in card and "calibration error 0.111 (0.101 to 0.121) before" in card
 
 
 def test_the_command_writes_the_card(app: Flask, runner: FlaskCliRunner, folder: Path, models: Path) -> None:
@@ -49,8 +47,7 @@ def test_the_command_writes_the_card(app: Flask, runner: FlaskCliRunner, folder:
     shutil.rmtree(path)
     shutil.copytree(models / "birads-demo", path)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
-    for file in (bundles.CARD, bundles.OOD_CARD):
-        change(path, file, "an older text\n")
+    change(path, bundles.CARD, "an older text\n")
     result = runner.invoke(args=["models", "card", "birads-demo"])
     assert result.exit_code == 0 and f"Wrote the card of birads-demo: {path / 'README.md'}" in result.output
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
@@ -67,14 +64,14 @@ def test_models_without_the_figures_keep_their_card(runner: FlaskCliRunner, fold
 
 def test_an_interrupted_replacement_leaves_a_valid_bundle(shipped: Path, monkeypatch) -> None:
     allow = interrupt_after(monkeypatch)
-    for writes in range(4):
+    for writes in range(3):
         allow(writes)
         with pytest.raises(KeyboardInterrupt):
-            bundles.replace_card(shipped, f"card {writes}\n", f"section {writes}\n")
+            bundles.replace_card(shipped, f"card {writes}\n")
         assert bundles.load(shipped).card
-    allow(4)
-    bundles.replace_card(shipped, "card\n", "section\n")
-    assert bundles.load(shipped).card == "card\n\nsection\n"
+    allow(3)
+    bundles.replace_card(shipped, "card\n")
+    assert bundles.load(shipped).card == "card\n"
     assert "former" not in (shipped / bundles.MANIFEST).read_text()
     (shipped / bundles.CARD).write_text("changed by hand\n")
     with pytest.raises(BundleError, match=r"README\.md of model birads-demo was changed"):

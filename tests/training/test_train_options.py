@@ -49,7 +49,7 @@ def given(
 def test_every_field_is_an_option_with_the_same_default(app: Flask, given) -> None:
     options = {str(option.name): option for option in app.cli.commands["train"].params}
     described = config.hyperparameters()
-    assert set(vars(TrainConfig(data="", name=""))) - set(described) == {"data", "name"}
+    assert set(vars(TrainConfig(data="", name=""))) - set(described) == {"data", "name", "preset"}
     assert set(described) <= set(options)
     for name, one in described.items():
         assert one.help.endswith(".") and options[name].help == one.help
@@ -124,8 +124,6 @@ def test_a_wrong_file_is_refused_with_what_was_received(given, content: str, tol
 def test_a_file_is_refused_where_it_would_be_ignored(given) -> None:
     error = given("name: mine\ndropout: 0.1", "--resume", needed=False)
     assert "cannot be combined with --config, --dropout." in error
-    error = given("dropout: 0.1", "--preset=demo")
-    assert "--preset demo cannot be combined with --dropout" in error
 
 
 def test_augmentation_of_strength_zero_changes_nothing_and_more_changes_more() -> None:

@@ -60,7 +60,6 @@ def train(
     name: str,
     resume: bool,
     preset: str | None,
-    compare_with: tuple[Path, ...],
     promote: bool,
     reason: str,
     progress: Path | None,
@@ -74,10 +73,10 @@ def train(
         _check_usage(data, phantoms, preset, resume, hyperparameters)
         if resume:
             _resume(name, promote, log_to)
-        elif preset == options.DEMO:
-            _train_demonstration(Path(data or ""), name, compare_with)
         else:
             source = data or _phantom_set(phantoms or 0)
+            if preset:
+                source, hyperparameters = _of_preset(preset, source, hyperparameters)
             _train_head(options.train_config(source, name, hyperparameters), promote, log_to)
         if promote:
             promoted(name, reason)
@@ -91,7 +90,7 @@ def _check_usage(
     data: Path | None, phantoms: int | None, preset: str | None, resume: bool, hyperparameters: dict[str, Any]
 ) -> None:
     """Raise UsageError for options that would be ignored, and for missing data."""
-    if resume and (given := _given("config", "data", "phantoms", "preset", "compare_with", *hyperparameters)):
+    if resume and (given := _given("config", "data", "phantoms", "preset", *hyperparameters)):
         raise click.UsageError(
             f"--resume continues with the original settings and cannot be combined with {given}."
         )
@@ -99,19 +98,13 @@ def _check_usage(
         raise click.UsageError("Give --data or --phantoms, not both.")
     if not (resume or data or (phantoms and not preset)):
         raise click.UsageError("Missing option '--data'.")
-    if not preset and (given := _given("compare_with")):
-        raise click.UsageError(f"{given} needs --preset demo.")
-    if preset and (given := _given(*hyperparameters, "log_to")):
-        raise click.UsageError(
-            f"--preset {preset} cannot be combined with {given}. "
-            "Its configuration is in training/presets/demonstration.py."
-        )
 
 
 def _given(*parameters: str) -> str:
     """List those of the options that are on the command line or in its --config file, as the user writes them."""
-    source, chosen = click.get_current_context().get_parameter_source, click.core.ParameterSource
-    given = [name for name in parameters if source(name) in (chosen.COMMANDLINE, chosen.DEFAULT_MAP)]
+    context, source = click.get_current_context(), click.core.ParameterSource
+    chosen = [source.COMMANDLINE, *([] if context.params.get("preset") else [source.DEFAULT_MAP])]
+    given = [name for name in parameters if context.get_parameter_source(name) in chosen]
     return ", ".join(f"--{name.replace('_', '-')}" for name in given)
 
 
@@ -124,11 +117,17 @@ def _resume(name: str, promote: bool, log_to: tuple[str, ...]) -> None:
         directory.remove()
         click.echo(f"The training of {name} had finished and the model is written. Nothing is left to do.")
         return
-    preset, saved = directory.settings()
-    if preset == options.DEMO:
-        _train_demonstration(Path(saved["data"]), name, tuple(map(Path, saved["compare_with"])))
-    else:
-        _train_head(TrainConfig.read(saved), promote, log_to, resume=True)
+    _train_head(TrainConfig.read(directory.settings()), promote, log_to, resume=True)
+
+
+def _of_preset(preset: str, data: Path, hyperparameters: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Return the label table of the public sets below a folder, and hyperparameters with the weights' place in it."""
+    from training.presets import public_sets
+
+    table = public_sets.write_table(data, site().cache / "public-sets")
+    weights = hyperparameters["backbone_weights"]
+    found = weights if weights in options.WEIGHTS else str(data / weights)
+    return table, {**hyperparameters, "backbone_weights": found, "preset": preset}
 
 
 def _phantom_set(patients: int) -> Path:
@@ -143,23 +142,15 @@ def _phantom_set(patients: int) -> Path:
     return folder
 
 
-def _train_demonstration(data: Path, name: str, compare_with: tuple[Path, ...]) -> None:
-    """Train the demonstration model with its fixed configuration, so that the result can be reproduced."""
-    from training.presets.demonstration import DemonstrationConfig, train_demonstration
-
-    train_demonstration(
-        data, name, site(), run_directory_of(name).folder, DemonstrationConfig(), compare_with
-    )
-
-
 def _train_head(config: "TrainConfig", promote: bool, log_to: tuple[str, ...], resume: bool = False) -> None:
     if promote and (config.resampling, config.split) != ("smote-train", "patient"):
         raise click.UsageError("--promote needs --resampling smote-train and --split patient.")
     from training.pipeline import experiment_logs
     from training.pipeline.train import train as run
+    from training.presets import about
 
     with experiment_logs.written(log_to, config, Path(settings().instance) / "logs") as logs:
-        finished = run(config, site(), say=click.echo, resume=resume)
+        finished = run(config, site(), say=click.echo, resume=resume, about=about(config.preset))
         figures = {**finished.evaluation.figures, **finished.evaluation.screening}
         experiment_logs.finish(logs, {name: figure.value for name, figure in figures.items()})
     click.echo(finished.summary)

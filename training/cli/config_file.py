@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from training import config
+from training import config, presets
 
 # Keys besides hyperparameters.
 _OTHERS = ("data", "phantoms", "name")
@@ -33,6 +33,15 @@ def read(context: click.Context, parameter: click.Parameter, path: Path | None) 
             _check(context, options[key], value, path)
         context.default_map = {**(context.default_map or {}), **found}
     return path
+
+
+def read_preset(context: click.Context, parameter: click.Parameter, preset: str | None) -> str | None:
+    """Take the values of a preset as defaults, which a ``--config`` file overrides; the callback of ``--preset``."""
+    if preset:
+        given = context.default_map or {}
+        read(context, parameter, presets.configuration(preset))
+        context.default_map = {**(context.default_map or {}), **given}
+    return preset
 
 
 def _content(path: Path) -> Mapping[Any, Any]:

@@ -11,7 +11,6 @@ _OPTIONS = {
     "--no-traps": "--no-sanity-checks",
     "--images": "--report-images",
     "--no-images": "--no-report-images",
-    "--beside": "--compare-with",
     "--recipe=shipped": "--preset=demo",
     "--recipe=head": "",
     "--backbone-weights=shipped": "--backbone-weights=demo",

@@ -7,8 +7,7 @@ import click
 from flask.cli import AppGroup
 
 from training.cli import options
-from training.cli.console import settings, site, training_errors
-from training.cli.former_names import hidden_alias
+from training.cli.console import settings, training_errors
 
 if TYPE_CHECKING:
     from birads_app.model.registry import ListedModel
@@ -66,7 +65,7 @@ def write_card(name: str) -> None:
 
     with training_errors():
         bundle = find(Path(settings().models), name)
-        bundles.replace_card(bundle.path, *render(bundle))
+        bundles.replace_card(bundle.path, render(bundle))
         click.echo(f"Wrote the card of {name}: {bundle.path / bundles.CARD}")
 
 
@@ -80,36 +79,6 @@ def verify(name: str) -> None:
         configured = settings()
         bundle = registry.verify(Path(configured.models), name, configured.engine, configured.precision)
         click.echo(f"{name} is valid: checksums match, and it predicts BI-RADS {', '.join(bundle.classes)}.")
-
-
-@models.command("compare")
-@options.comparison
-def compare(data: Path, bundles: tuple[Path, ...]) -> None:
-    """Compare demonstration models on their held-out patients."""
-    from training.presets.demonstration import DemonstrationConfig
-    from training.presets.demonstration import compare as run
-
-    with training_errors():
-        click.echo(run(data, bundles, site(), DemonstrationConfig()))
-
-
-@models.command("fit-ood")
-@options.fit_ood
-def fit_ood(name: str, data: Path) -> None:
-    """Fit and evaluate a demonstration model's OOD detector.
-
-    OOD: out-of-distribution. Detector and figures are added to the bundle.
-    """
-    from birads_app.model.registry import find
-    from training.presets.demonstration_ood import fit
-
-    with training_errors():
-        here = site()
-        click.echo(fit(find(here.models, name).path, data, here))
-        click.echo("Restart the application to use it, if this model is in service.")
-
-
-models.add_command(hidden_alias("models familiarity", "models fit-ood", fit_ood))
 
 
 @models.command("promote")

@@ -9,9 +9,9 @@ import click
 from training import config
 from training.cli import config_file
 from training.config import DEMO_WEIGHTS, IMAGENET
+from training.presets import DEMO
 
 DATA = click.Path(exists=True, path_type=Path)
-BUNDLE = click.Path(exists=True, file_okay=False, path_type=Path)
 DATA_HELP = (
     "Folder with one subfolder of images per category, or a CSV file with the columns path and birads."
 )
@@ -31,8 +31,6 @@ _REPRODUCED = (
 # Those whose default is the paper's choice.
 _OF_THE_PAPER = {"backbone_weights": IMAGENET, "pooling": "avg"}
 
-# The preset of the demonstration model.
-DEMO = "demo"
 # Values of --backbone-weights besides the path of a file.
 WEIGHTS = (DEMO_WEIGHTS, IMAGENET)
 REASON = click.option("--reason", default="", help="Reason, for the audit log.")
@@ -67,13 +65,9 @@ _NEW_MODEL = (
     click.option(
         "--preset",
         type=click.Choice([DEMO]),
-        help="Train with a fixed configuration. demo: the demonstration model.",
-    ),
-    click.option(
-        "--compare-with",
-        type=BUNDLE,
-        multiple=True,
-        help="With --preset demo: folder of another such model to compare with on the model card.",
+        is_eager=True,
+        callback=config_file.read_preset,
+        help="Take the options of a preset. demo: the demonstration model, from the public sets in the folder --data.",
     ),
     click.option(
         "--promote/--no-promote",
@@ -261,28 +255,3 @@ def _with(command: Command, *decorators: Callable[[Command], Command]) -> Comman
     for decorator in reversed(decorators):
         command = decorator(command)
     return command
-
-
-def fit_ood(command: Command) -> Command:
-    """Add the options of ``flask models fit-ood``."""
-    return _with(
-        command,
-        click.argument("name"),
-        click.option(
-            "--data", type=DATA, required=True, help="Folder with the public data sets it was trained on."
-        ),
-    )
-
-
-def comparison(command: Command) -> Command:
-    """Add the options of ``flask models compare``."""
-    return _with(
-        command,
-        click.argument("bundles", metavar="FOLDER...", nargs=-1, required=True, type=BUNDLE),
-        click.option(
-            "--data",
-            type=DATA,
-            required=True,
-            help="Folder with the public data sets and the ImageNet weights.",
-        ),
-    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from birads_app.terms.spelling import parse_category
-from training.data import category_folders, label_tables
+from training.data import bound_parts, category_folders, label_tables
 from training.data.image_file import Header
 from training.data.patient_ids import PatientFinder, normalise
 from training.errors import DatasetError
@@ -36,6 +36,7 @@ class Example:
     possible : codes of the categories that the label allows, if it is a set
     mask : black and white image that outlines the findings; None without one
     without_findings : True if the image is known to have no finding to outline
+    part : set that a table binds its patient to, ``training`` or ``test``; empty if any
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Example:
     possible: tuple[str, ...] = ()
     mask: Path | None = None
     without_findings: bool = False
+    part: str = ""
 
     @property
     def label(self) -> str:
@@ -110,6 +112,11 @@ class Dataset:
         """Patient of each example."""
         return tuple(example.patient for example in self.examples)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Set that each example's patient is bound to."""
+        return tuple(example.part for example in self.examples)
+
 
 @dataclass(frozen=True)
 class DatasetListing:
@@ -148,6 +155,7 @@ class DatasetListing:
             return self.table_problems
         try:
             _check_chosen(self.dataset, self.classes, self.data)
+            bound_parts.check(self.dataset.parts, self.dataset.patients)
         except DatasetError as error:
             return (*self.table_problems, str(error))
         return self.table_problems
@@ -322,7 +330,9 @@ def _from_table(
         if label.problem:
             continue
         patient = image.values.get("patient") or patient_of(image.path)
-        more = {name: image.values.get(name, "") for name in ("view", "side", "density", "date", "source")}
+        more = {
+            name: image.values.get(name, "") for name in ("view", "side", "density", "date", "source", "part")
+        }
         example = Example(
             image.path,
             label.category,

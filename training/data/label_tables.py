@@ -1,8 +1,9 @@
 """Label tables: a CSV that names image files, DICOM instances or exams.
 
-``path, birads`` and optionally ``possible, mask, patient, view, side, density, date, source``; paths are relative to
-the table. ``possible`` has categories separated by ``|`` in place of one in ``birads``: the image has one of them.
-``mask`` is a black and white image that outlines findings, or ``none`` if the image is known to have none.
+``path, birads`` and optionally ``possible, mask, patient, view, side, density, date, source, part``; paths are relative
+to the table. ``possible`` has categories separated by ``|`` in place of one in ``birads``: the image has one of them.
+``mask`` is a black and white image that outlines findings, or ``none`` if the image is known to have none. ``part``
+binds a patient to the set ``training`` or ``test``.
 Instead of ``path`` a table may have the SOP Instance UID or the accession number, by which it is joined to the DICOM
 files below its folder, once their headers are read. :mod:`birads_app.terms.spelling` lists the accepted names of
 columns.

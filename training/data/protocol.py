@@ -14,6 +14,7 @@ import numpy as np
 
 from birads_app.terms.counts import counted
 from training.data import smote, split
+from training.data.bound_parts import TEST, TRAINING
 from training.data.feature_arrays import AnyFeatures, ConcatenatedFeatures, SelectedFeatures
 from training.data.split import Split
 from training.errors import TrainingError
@@ -138,6 +139,7 @@ def apply(
     classes: Sequence[str],
     seen: np.ndarray | None = None,
     label_sets: np.ndarray | None = None,
+    parts: Sequence[str] = (),
 ) -> SplitDataset:
     """Resample if the protocol does so before the split, then split.
 
@@ -147,6 +149,8 @@ def apply(
     labels : int array of shape (n,), index of the category in ``classes``; -1 where the label is a set of categories
     patients : n ids
     label_sets : bool (n, classes), the categories that each label allows; rows whose label allows none are in no set
+    parts : ``training`` or ``test`` for images whose patients are bound to one set, n texts; empty if none is. With
+        cross-validation those bound to the test set are left out
     seen : bool (n,), True for images that belong into the training set because the backbone was trained on them; they
         are split like the others if too few patients are left
 
@@ -160,6 +164,8 @@ def apply(
     current = from_config(config)
     _check_sets(current, labels)
     owners, real = np.asarray(patients), len(rows)
+    bound_to = np.asarray(parts or [""] * real)
+    of_tested, of_trained = owners[bound_to == TEST], owners[bound_to == TRAINING]
     of_seen = owners[:0] if seen is None else owners[seen]
     notes: tuple[str, ...] = ()
     if current.resampling == "smote-all":
@@ -167,11 +173,12 @@ def apply(
         rows, labels, notes = balanced.features, balanced.labels, balanced.notes
         owners = smote.patients_of(balanced, owners)
     groups = owners if current.split == "patient" else np.arange(len(rows))
-    bound = np.isin(owners, of_seen)
-    if len(np.unique(groups[~bound])) < max(3, current.folds):
-        bound[:] = False
+    held_out, trained = np.isin(owners, of_tested), np.isin(owners, of_trained)
+    bound = (np.isin(owners, of_seen) | trained) & ~held_out
+    if len(np.unique(groups[~(bound | held_out)])) < max(3, current.folds):
+        bound = trained
     strata, names, used = _strata(labels, classes, label_sets)
-    splits, final = _split(config, current, groups, strata, names, bound, used)
+    splits, final = _split(config, current, groups, strata, names, bound, held_out, used)
     splits, final = tuple(parts.with_partial(labels) for parts in splits), final.with_partial(labels)
     if not current.folds:
         final = replace(final, notes=split.gaps(final, labels, classes))
@@ -191,6 +198,7 @@ def _split(
     strata: np.ndarray,
     names: Sequence[str],
     bound: np.ndarray,
+    held_out: np.ndarray,
     used: np.ndarray,
 ) -> tuple[tuple[Split, ...], Split]:
     """Return the splits and that of the model itself.
@@ -198,11 +206,14 @@ def _split(
     Parameters
     ----------
     strata, names : stratum of each image, int (n,), and the names of all
-    bound, used : bool (n,), images that are in training sets only, and those that are in any
+    bound, held_out, used : bool (n,), images that are in training sets only, in the test set only, and in any
     """
-    free, bound_rows = np.flatnonzero(used & ~bound), np.flatnonzero(used & bound)
+    free, bound_rows = np.flatnonzero(used & ~bound & ~held_out), np.flatnonzero(used & bound)
     # The same numbers of validation and test images as without bound ones, as long as some are left to train on.
-    more = min(len(groups) / len(free), _MOST_HELD_OUT / (config.validation_share + config.test_share))
+    more = min(
+        int((used & ~held_out).sum()) / len(free),
+        _MOST_HELD_OUT / (config.validation_share + config.test_share),
+    )
     validation = config.validation_share * max(1.0, more)
 
     def completed(parts: Split) -> Split:
@@ -214,6 +225,10 @@ def _split(
         folds = split.folds(groups[free], strata[free], current.folds, validation, config.seed)
         final = split.without_test(groups[free], strata[free], validation, config.seed)
         return tuple(completed(parts) for parts in folds), completed(final)
+    if (tested := used & held_out).any():
+        inner = completed(split.without_test(groups[free], strata[free], validation, config.seed))
+        parts = replace(inner, test=np.flatnonzero(tested))
+        return (parts,), parts
     test = config.test_share * max(1.0, more)
     parts = completed(
         split.by_patient(

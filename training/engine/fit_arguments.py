@@ -27,6 +27,7 @@ class FitArguments:
     checkpoint : file in which network heads keep their state, to resume from; None keeps nothing
     focal_gamma : exponent of the focal loss
     class_weights : weight of each category in the loss of network heads; all 1 if empty
+    inverse_penalty : of logistic regression; 0 chooses it on the validation rows
     """
 
     features: AnyFeatures
@@ -46,6 +47,7 @@ class FitArguments:
     checkpoint: Path | None = None
     focal_gamma: float = 2.0
     class_weights: tuple[float, ...] = ()
+    inverse_penalty: float = 0.0
 
     def loss_function(self) -> Any:
         """Return the Keras loss of labels and logits (n, classes)."""
@@ -81,6 +83,7 @@ def hyperparameters_of(config: TrainConfig) -> dict[str, Any]:
         "dropout",
         "loss",
         "focal_gamma",
+        "inverse_penalty",
     )
     return {name: getattr(config, name) for name in names}
 

@@ -17,6 +17,13 @@ from training.config import Site
 from training.engine import joining
 from training.engine.location import LocationHead
 
+# Weights files by their SHA-256.
+_IMAGENET_FILES = {
+    "91b01414a6c056eee72c3da3a01676fcaaad25b60cfc45c77dc19b641ee902cf": (
+        "ImageNet weights of Keras up to stage conv4"
+    )
+}
+
 
 @dataclass(frozen=True)
 class Extractor:
@@ -116,10 +123,17 @@ def from_keras(
 
     import_keras()
     graph = freeze_backbone(keras_backbone(network, weights), size)
-    title = "ImageNet weights of Keras" if weights == "imagenet" else f"weights file {Path(weights).name}"
-    origin = {"network": BACKBONES[network].title, "weights": title}
+    title = _imagenet_title(weights)
+    origin = {"network": BACKBONES[network].title, "weights": title or f"weights file {Path(weights).name}"}
     made = from_graph(graph, size, origin, cache, engine, precision)
-    return replace(made, trained_on=training_digests.NOTHING) if weights == "imagenet" else made
+    return replace(made, trained_on=training_digests.NOTHING) if title else made
+
+
+def _imagenet_title(weights: str) -> str:
+    """Return a description of weights that were trained on ImageNet, and on no mammogram; empty for others."""
+    if weights == "imagenet":
+        return "ImageNet weights of Keras"
+    return _IMAGENET_FILES.get(hashlib.sha256(Path(weights).read_bytes()).hexdigest(), "")
 
 
 def with_location(source: Extractor, head: LocationHead, site: Site) -> Extractor:

@@ -38,21 +38,24 @@ class LogisticRegressionHead(StatisticalHead):
     learns_from_sets = True
 
     def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
-        """Choose the inverse strength of the penalty."""
+        """Fit with the given inverse strength of the penalty, or choose it."""
         scale = scaling(arguments.features)
         rows = scale(np.asarray(arguments.features))
+
+        given = arguments.inverse_penalty
+        chosen = "" if given else f" {chosen_among(_PENALTIES)}"
 
         def one(inverse: float) -> TrainedStatistics:
             model = _fit(inverse, rows, arguments)
             return TrainedStatistics(
                 score_of(scale, *coefficients(model, arguments.classes)),
                 {"inverse_penalty": inverse, "iterations": int(model.n_iter_.max())},
-                f"Multinomial logistic regression with an inverse quadratic penalty of {inverse:g} "
-                f"{chosen_among(_PENALTIES)}, on {self.title}, standardised."
+                f"Multinomial logistic regression with an inverse quadratic penalty of {inverse:g}"
+                f"{chosen}, on {self.title}, standardised."
                 + (f" {ABOUT_SETS} It was fitted by expectation maximisation." if arguments.has_sets else ""),
             )
 
-        return best(arguments, _PENALTIES, one)
+        return best(arguments, (given,) if given else _PENALTIES, one)
 
 
 def _fit(inverse: float, rows: np.ndarray, arguments: FitArguments) -> Any:

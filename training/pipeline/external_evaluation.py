@@ -110,6 +110,8 @@ def evaluate_bundle(
     count = len(chosen.images)
     calibrated, partial = np.split(softmax(predictions.logits, bundle.temperature), [count])
     labels, patients = chosen.labels(bundle.classes), chosen.patients
+    # With the seed of the training, the same images have the same intervals as on the card.
+    sampling = {"replicates": replicates, "seed": _seed(bundle)}
     found = evaluate(
         softmax(predictions.logits[:count]),
         calibrated,
@@ -117,7 +119,7 @@ def evaluate_bundle(
         patients,
         bundle.classes,
         None if bundle.threshold is None else conformal.in_prediction_set(calibrated, bundle.threshold),
-        replicates=replicates,
+        **sampling,
     )
     examples = [one.example for one in chosen.images]
     sides, sources = [per_breast.side(one) for one in examples], np.array([one.source for one in examples])
@@ -125,14 +127,12 @@ def evaluate_bundle(
         bundle,
         _facts(bundle, data, chosen, predictions),
         found,
-        per_breast.measure(calibrated, labels, patients, sides, bundle.pooling, replicates=replicates),
-        per_source.measure(
-            calibrated, labels, np.array(patients), sources, bundle.classes, replicates=replicates
-        ),
+        per_breast.measure(calibrated, labels, patients, sides, bundle.pooling, **sampling),
+        per_source.measure(calibrated, labels, np.array(patients), sources, bundle.classes, **sampling),
         partial_labels.measure(
             partial_labels.of_examples(partial, [one.example for one in chosen.partial], bundle.classes),
             bundle.classes,
-            replicates=replicates,
+            **sampling,
         ),
         None
         if bundle.location is None or predictions.activation is None
@@ -145,6 +145,12 @@ def evaluate_bundle(
         ),
         _drift(bundle, found),
     )
+
+
+def _seed(bundle: Bundle) -> int:
+    """Return the random seed of a bundle's training; 0 if it is not recorded."""
+    training = bundle.manifest.get("training")
+    return int(training.get("seed", 0)) if isinstance(training, dict) else 0
 
 
 def _read(bundle: Bundle, data: Path, site: Site, classes: tuple[str, ...], pattern: str | None) -> _TestSet:

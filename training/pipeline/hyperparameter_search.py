@@ -135,7 +135,13 @@ def without_test_part(config: TrainConfig, features: Features) -> Features:
     found = features.dataset
     holdout = replace(config, folds=0)
     parts = protocol.apply(
-        holdout, features.array, found.labels, found.patients, found.classes, label_sets=found.label_sets
+        holdout,
+        features.array,
+        found.labels,
+        found.patients,
+        found.classes,
+        label_sets=found.label_sets,
+        parts=found.parts,
     ).final
     rows = np.sort(parts.fitted)
     return replace(

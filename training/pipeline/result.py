@@ -124,8 +124,13 @@ class TrainingResult:
     sanity_checks: SanityChecks | None
     ood: OodFit
 
-    def write(self, models: Path) -> FinishedTraining:
-        """Evaluate, and write the bundle with model card and report; raises BundleError, OSError."""
+    def write(self, models: Path, about: str = "") -> FinishedTraining:
+        """Evaluate, and write the bundle with model card and report; raises BundleError, OSError.
+
+        Parameters
+        ----------
+        about : text for the model card, Markdown
+        """
         evaluation = self._evaluate()
         record = evaluation_record.build(
             self.config,
@@ -138,6 +143,7 @@ class TrainingResult:
             self.dataset_report,
             self.sanity_checks,
             self.ood,
+            about,
         )
         path = bundles.write(
             models,
@@ -281,7 +287,7 @@ class TrainingResult:
         config, chosen = self.config, protocol.from_config(self.config)
         return {
             "classes": list(self._classes),
-            "demonstration": False,
+            "demonstration": bool(config.preset),
             "preprocessing": {"version": preprocess.VERSION, "size": self.source.size.to_json()},
             "head": {"kind": config.head, "pooling": config.pooling, **self.trained.facts},
             "temperature": self.fitted.temperature,

@@ -2,7 +2,7 @@
 
 The folder ``instance/training/NAME/`` holds
 
-    settings.json     preset and configuration; written first
+    settings.json     configuration; written first
     material.sha256   digest of the features, labels and patients that are trained on
     *.npz             checkpoint of each network after its last complete epoch
 
@@ -50,13 +50,13 @@ class RunDirectory:
         self.save(settings)
         return discarded
 
-    def save(self, settings: dict[str, Any], preset: str = "") -> None:
+    def save(self, settings: dict[str, Any]) -> None:
         """Write the settings and leave all checkpoints; raises OSError if they cannot be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        atomic.write(self.folder / _SETTINGS, json.dumps({"preset": preset, **settings}, indent=2))
+        atomic.write(self.folder / _SETTINGS, json.dumps(settings, indent=2))
 
-    def settings(self) -> tuple[str, dict[str, Any]]:
-        """Return preset ("" for none) and settings; raises TrainingError if there is nothing to continue."""
+    def settings(self) -> dict[str, Any]:
+        """Return the settings; raises TrainingError if there is nothing to continue."""
         name = self.folder.name
         try:
             settings = json.loads((self.folder / _SETTINGS).read_text("utf-8"))
@@ -71,7 +71,8 @@ class RunDirectory:
             ) from error
         if not isinstance(settings, dict):
             raise TrainingError(f"{self.folder / _SETTINGS} is damaged. Start over, without --resume.")
-        return _present(settings)
+        settings.pop("recipe", None)  # which earlier versions saved
+        return settings
 
     def check_data(self, features: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> None:
         """Record the digest of the training data, or compare it with the recorded one.
@@ -99,15 +100,6 @@ class RunDirectory:
         if self.folder.exists():
             (self.folder / _SETTINGS).unlink(missing_ok=True)
             shutil.rmtree(self.folder)
-
-
-def _present(settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Split preset and settings, also as earlier versions saved them."""
-    former = settings.pop("recipe", "head")
-    preset = settings.pop("preset", "demo" if former == "shipped" else "")
-    if "beside" in settings:
-        settings["compare_with"] = settings.pop("beside")
-    return preset, settings
 
 
 def data_digest(features: AnyFeatures, labels: np.ndarray, patients: Sequence[str]) -> str:

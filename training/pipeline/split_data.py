@@ -119,6 +119,7 @@ def prepare(
         usable.classes,
         None if seen is None else seen.seen,
         usable.label_sets,
+        usable.parts,
     )
     weights = source_weights.values(config.source_weights, [one.source for one in usable.examples])
     return SplitData(

@@ -52,7 +52,12 @@ from training.pipeline.split_data import SplitData, find_seen, prepare
 
 
 def train(
-    config: TrainConfig, site: Site, say: Callable[[str], None], *, resume: bool = False
+    config: TrainConfig,
+    site: Site,
+    say: Callable[[str], None],
+    *,
+    resume: bool = False,
+    about: str = "",
 ) -> FinishedTraining:
     """Train a model and write its bundle; after an error the folder of models is unchanged.
 
@@ -60,6 +65,7 @@ def train(
     ----------
     say : receives lines for the console
     resume : continue from the checkpoints in the run directory
+    about : text for the model card, Markdown
 
     Raises
     ------
@@ -87,7 +93,8 @@ def train(
         features = read(config, site, source, location.first_kind, loaded, say)
         seen = find_seen(site, source, features)
         data = prepare(config, features, run_directory, seen)
-        finished = _fit_and_evaluate(config, site, kind, location, network, data, report, say).write(target)
+        result = _fit_and_evaluate(config, site, kind, location, network, data, report, say)
+        finished = result.write(target, about)
         if run_directory:
             run_directory.remove()
     return finished

@@ -85,6 +85,7 @@ def build(
     dataset_report: DatasetReport,
     sanity_checks: SanityChecks | None,
     ood: OodFit,
+    about: str = "",
 ) -> Record:
     """Join all parts of the record.
 
@@ -94,11 +95,13 @@ def build(
     sources : empty if there is one
     found_marks : None if no test image has an outlined finding, or the model makes no marks
     partial_labels : by source; empty if no test image is labelled by a set of categories
+    about : text for the model card
     """
     tested = dict(zip(evaluation.classes, (sum(row) for row in evaluation.confusion), strict=True))
     alarms = raised(facts.contamination, facts.leak, dataset_report, tested, sanity_checks)
     return {
         **evaluation.as_dict(),
+        "about": about,
         "warnings": list(_warnings(facts, evaluation, dataset_report, alarms)),
         "alarms": [asdict(alarm) for alarm in alarms],
         "contamination": asdict(facts.contamination),

@@ -80,6 +80,7 @@ def card(record: Mapping[str, Any]) -> str:
         *(f"**{warning}**" for warning in record["warnings"]),
         "Input: one mammogram. Output: the probability of each BI-RADS category: "
         f"{_categories(record['classes'])}. Trained {record['created']} by `flask train`.",
+        record.get("about", ""),  # which records of earlier versions lack
         "## Data",
         f"{record['all_images']} images of {record['all_patients']} patients from `{record['settings']['data']}`; "
         f"{counted(excluded, 'file')} {'was' if excluded == 1 else 'were'} excluded (listed "
