@@ -6,7 +6,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from time import perf_counter
@@ -96,7 +96,7 @@ def measure(app: Flask, exam: list[tuple[str, bytes]]) -> dict[str, float]:
             received = stages.timed("receive", lambda: list(multipart.files_of(request)))()
             user = users.by_name("bench")
             (stored,) = ingest.ingest_studies(received, user)
-            grant = Grant(user, frozenset(["read", "upload"]), datetime.max)
+            grant = Grant(user, frozenset(["read", "upload"]), datetime.max.replace(tzinfo=UTC))
             stages.timed("answer", lambda: jsonify(exam_json(stored, grant)))()
             wait_for_pictures(files.root())
     return {stage: stages.seconds[stage] for stage in STAGES}
