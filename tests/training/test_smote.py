@@ -11,7 +11,8 @@ from training.data.smote import balance, patients_of
 from training.errors import DatasetError
 from training.features.extract import Features
 from training.heads import FitArguments
-from training.pipeline import split_data, train
+from training.pipeline import split_data
+from training.pipeline.head_fit import fit_head
 
 CLASSES = ("1", "3")
 
@@ -121,7 +122,7 @@ def test_validation_and_test_sets_are_not_resampled(tmp_path) -> None:
     config = TrainConfig(data=str(tmp_path), name="m")
     data = split_data.prepare(config, features)
     head = Recorder()
-    train._fit(config, head, data)
+    fit_head(config, head, data)
     (arguments,) = head.calls
     parts = data.split
     assert arguments.validation_features[:][:, 0].tolist() == parts.validation.tolist()
@@ -141,5 +142,5 @@ def test_smote_can_be_switched_off(tmp_path) -> None:
     config = TrainConfig(data=str(tmp_path), name="m", resampling="none")
     head = Recorder()
     data = split_data.prepare(config, features)
-    train._fit(config, head, data)
+    fit_head(config, head, data)
     assert len(head.calls[0].features) == len(data.split.training)
