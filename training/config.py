@@ -1,7 +1,7 @@
 """Configuration of a training: its hyperparameters, and the folders and engine it runs with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +217,14 @@ class TrainConfig:
         True, "Also train on file metadata alone and on permuted labels, to detect shortcuts and leaks."
     )
     report_images: bool = _field(True, "Show test images in report.html.")
+
+    @property
+    def published(self) -> dict[str, Any]:
+        """The fields as a bundle keeps them: with a preset, files are named by their place in its folders."""
+        kept = asdict(self)
+        if self.preset:
+            kept |= {name: "/".join(Path(kept[name]).parts[-2:]) for name in ("data", "backbone_weights")}
+        return kept
 
     @classmethod
     def read(cls, settings: dict[str, Any]) -> "TrainConfig":

@@ -82,6 +82,8 @@ def test_the_command_takes_the_preset_and_options_override_it(
         assert (config.name, config.preset, config.pooling) == ("birads-demo", "demo", "located")
         assert (config.size, config.seed, Path(config.data).name) == ("320", 5, "labels.csv")
         assert config.backbone_weights == str(data / "weights/resnet50_keras_v1_c4_exact.weights.h5")
+        published = config.published["data"], config.published["backbone_weights"]
+        assert published == ("public-sets/labels.csv", "weights/resnet50_keras_v1_c4_exact.weights.h5")
     assert presets.about("") == "" and "not a medical device" in presets.about("demo")
 
 

@@ -1,7 +1,7 @@
 """The result of a training, and the bundle that is written from it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -304,7 +304,7 @@ class TrainingResult:
             },
             "leaks": self.leak.leaks,
             "training": {
-                **asdict(config),
+                **config.published,
                 "patients_known": all(example.known for example in self.features.dataset.examples),
             },
         }

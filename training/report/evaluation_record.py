@@ -137,7 +137,7 @@ def build(
         "notes": [*filter(None, _notes(facts, dataset_report)), *facts.notes],
         "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],
         "dataset_report": dataset_report.as_dict(),
-        "settings": asdict(config),
+        "settings": config.published,
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "created": facts.created,
