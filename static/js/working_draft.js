@@ -22,7 +22,7 @@ export function workingDraft(form, lost) {
       const answer = await fetch(form.dataset.keep, { method: "POST", body: new FormData(form), keepalive: true });
       if (answer.status === 409) lost(true);
       else if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
-      else form.dataset.kept = "yes";
+      else if (!changed) form.dataset.kept = "yes";
     } catch {
       if (leaving) return;
       changed = true;

@@ -15,7 +15,7 @@ from birads_app.model.preprocess import InputSize
 from birads_app.terms.errors import ModelError
 from tests.support import tiny_model
 from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone, parse_size
-from training.engine.freeze import resized
+from training.engine.freeze import resized, serialised
 from training.engine.keras_import import import_keras
 
 
@@ -72,6 +72,14 @@ def test_a_frozen_network_takes_another_size_with_the_same_weights(tmp_path: Pat
         found = open_graph(path, engine, "f32")(image)
         assert found.shape == (2, 4, 3, 64)
         np.testing.assert_allclose(found, expected, atol=1e-2 * expected.max())
+
+
+def test_a_frozen_network_has_the_same_bytes_in_every_process() -> None:
+    import tensorflow as tf
+
+    graph = freeze_backbone(tiny_model.keras_network(64, InputSize(64, 64)), InputSize(64, 64))
+    for one in (graph, resized(graph, (64, 64))):
+        assert serialised(tf.compat.v1.GraphDef.FromString(one)) == one
 
 
 def test_a_size_is_a_side_or_height_and_width() -> None:

@@ -46,7 +46,15 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
         assert config.folds == 4 and count == len(given.array) == 2 * len(np.unique(patients)) < 70
         configurations.append(config)
         predictions = HeldOutPredictions(
-            probabilities, probabilities, probabilities > 0, labels, patients, sides, sides
+            probabilities,
+            probabilities,
+            probabilities > 0,
+            labels,
+            patients,
+            sides,
+            sides,
+            rows=np.arange(count),
+            activation=np.zeros((count, 0)),
         )
         return SimpleNamespace(predictions=predictions)
 

@@ -31,7 +31,7 @@ def freeze(function: Callable[[Any], Any], shape: Sequence[int | None], name: st
         input_signature=[tf.TensorSpec(list(shape), tf.float32, name=name)],
     )
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
-    return bytes(_store_as_float16(_with_named_output(frozen)).SerializeToString())
+    return serialised(_store_as_float16(_with_named_output(frozen)))
 
 
 def resized(graph: bytes, sides: Sequence[int]) -> bytes:
@@ -44,7 +44,12 @@ def resized(graph: bytes, sides: Sequence[int]) -> bytes:
         if node.op == "Placeholder":
             for dimension, side in zip(node.attr["shape"].shape.dim[1:3], sides, strict=True):
                 dimension.size = side
-    return bytes(definition.SerializeToString())
+    return serialised(definition)
+
+
+def serialised(graph: Any) -> bytes:
+    """Serialise a GraphDef; the same graph gives the same bytes in every process, by which features are stored."""
+    return bytes(graph.SerializeToString(deterministic=True))
 
 
 def _with_named_output(frozen: Any) -> Any:

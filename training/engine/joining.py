@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from training.engine.freeze import freeze
+from training.engine.freeze import freeze, serialised
 
 # Prefix of the names of a backbone's nodes, to which channels were appended.
 _BACKBONE = "backbone"
@@ -104,7 +104,7 @@ def without_channels(graph: bytes) -> bytes:
         node.input[:] = [_inner(name) for name in node.input]
     plain = tf.compat.v1.GraphDef(versions=definition.versions)
     plain.node.extend(kept)
-    return bytes(plain.SerializeToString())
+    return serialised(plain)
 
 
 def _inner(name: str) -> str:
