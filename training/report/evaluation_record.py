@@ -136,7 +136,7 @@ def build(
         "about_location": facts.location,
         "notes": [*filter(None, _notes(facts, dataset_report)), *facts.notes],
         "excluded": [{"file": file, "reason": reason} for file, reason in facts.excluded],
-        "dataset_report": dataset_report.as_dict(),
+        "dataset_report": {**dataset_report.as_dict(), "data": config.published["data"]},
         "settings": config.published,
         "versions": provenance.versions(),
         "commit": provenance.commit(),
