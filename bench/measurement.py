@@ -68,3 +68,13 @@ def take_turns(
             if turn:
                 taken.append(end - start)
     return median(times[0]), median(times[1])
+
+
+def median_seconds(work: Callable[[], object], rounds: int) -> float:
+    """Return the median seconds of some rounds."""
+    times = []
+    for _ in range(rounds):
+        start = perf_counter()
+        work()
+        times.append(perf_counter() - start)
+    return median(times)

@@ -5,16 +5,15 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 import numpy as np
 
 from bench import exam, pictures
-from bench.measurement import Measurement
+from bench.measurement import Measurement, median_seconds
 from bench.worker import peak_mb
 from birads_app.imaging.decode import decode
 from birads_app.model import bundles
@@ -51,7 +50,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
                 ("decoded image to prediction", lambda shown=predictor: shown.examine(mammogram)),
                 ("heat maps of all categories", lambda shown=predictor, at=seen: shown.heat_maps(at)),
             ):
-                seconds = _median_seconds(run, options.rounds)
+                seconds = median_seconds(run, options.rounds)
                 yield Measurement(f"{what}, {side} px, s", seconds, None, seconds)
             rate = _engine_rate(source)
             yield Measurement(f"features by the engine, {side} px, images/s", rate, None, rate)
@@ -140,15 +139,6 @@ def _engine_rate(source: Extractor) -> float:
     for _ in range(batches):
         source.maps(inputs)
     return batches * count / (perf_counter() - start)
-
-
-def _median_seconds(work: Callable[[], object], rounds: int) -> float:
-    times = []
-    for _ in range(rounds):
-        start = perf_counter()
-        work()
-        times.append(perf_counter() - start)
-    return median(times)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ def test_only_the_volume_and_the_temporary_folder_are_writable(container: Contai
         assert done.returncode == 0, done.stderr
 
 
-def test_an_uploaded_exam_has_the_prediction_of_the_working_tree(served: Served, serving_app: Flask) -> None:
+def test_an_uploaded_exam_has_the_prediction_of_the_working_tree(
+    served: Served, app: Flask, folder: Path
+) -> None:
     exam = list(samples.SAMPLES["film-2"].read())
     response = requests.post(
         f"{served.url}/api/v1/predictions",
@@ -69,7 +71,7 @@ def test_an_uploaded_exam_has_the_prediction_of_the_working_tree(served: Served,
         timeout=120,
     )
     assert response.status_code == 201, response.text
-    expected = post_files(serving_app.test_client(), make_token(serving_app), *exam).get_json()
+    expected = post_files(app.test_client(), make_token(app), *exam).get_json()
     answer = response.json()
     assert answer["model"] == expected["model"] and len(answer["images"]) == 4
     assert answer["exam"]["category"] == expected["exam"]["category"]
