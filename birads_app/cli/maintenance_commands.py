@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import OperationalError
 
-from birads_app import config
+from birads_app import config, setting_values
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.cli.interruption import cleaning_up
 from birads_app.files import locks
@@ -126,7 +126,7 @@ def rotate(path: Path | None) -> None:
     given = None
     if path is not None:
         try:
-            given = config.read_secret(path.read_text("ascii").strip())
+            given = setting_values.read_secret(path.read_text("ascii").strip())
         except OSError as error:
             raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from None
         except ValueError as error:

@@ -20,12 +20,13 @@ from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from birads_app.config import Peer, Settings, SettingsError
+from birads_app.config import Settings, SettingsError
 from birads_app.imaging.dicom import object_outline
 from birads_app.logs import where
 from birads_app.records import disk_space
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.spool import Spool
+from birads_app.setting_values import Peer
 from birads_app.terms.errors import InputError
 from birads_app.terms.messages import msg
 

@@ -20,7 +20,7 @@ LONGEST_MODULE = 400
 TERMS = ("birads_app.terms", "birads_app.files", "birads_app.version")
 IMAGING = ("birads_app.imaging", *TERMS)
 MODEL = ("birads_app.model", *IMAGING)
-SETTINGS = ("birads_app.config", "birads_app.provider_settings")
+SETTINGS = ("birads_app.config", "birads_app.provider_settings", "birads_app.setting_values")
 MONITORING = ("birads_app.monitoring", "birads_app.files", "birads_app.terms")
 RECORDS = (
     "birads_app.records",
@@ -53,8 +53,9 @@ ARROWS = {
     "birads_app.terms": ("birads_app.terms",),
     "birads_app.imaging": IMAGING,
     "birads_app.model": ("birads_app.compute", *MODEL),
-    "birads_app.config": ("birads_app.provider_settings", *MODEL),
+    "birads_app.config": ("birads_app.provider_settings", "birads_app.setting_values", *MODEL),
     "birads_app.provider_settings": (),
+    "birads_app.setting_values": (),
     "birads_app.migrations": RECORDS,
     "birads_app.records": RECORDS,
     "birads_app.maintenance": ("birads_app.maintenance", *RECORDS),

@@ -1,14 +1,13 @@
 """Weights of categories in the loss: ``none``, ``balanced``, or a list such as ``4=2,5=3``."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from birads_app.terms.categories import CATEGORIES
 from training.config import BALANCED_WEIGHTS, NO_WEIGHTS
+from training.data import weight_pairs
 from training.errors import TrainingError
-
-_PAIR = re.compile(r"\s*([0-6])\s*=\s*(\d+(?:\.\d+)?)\s*")
 
 
 def check(text: str, head: str, is_network: bool, network_heads: str) -> None:
@@ -49,9 +48,8 @@ def _pairs(text: str) -> dict[str, float]:
     """Read weights by category; empty for ``none`` and ``balanced``."""
     if text in (NO_WEIGHTS, BALANCED_WEIGHTS):
         return {}
-    found = [_PAIR.fullmatch(part) for part in text.split(",")]
-    pairs = {match[1]: float(match[2]) for match in found if match}
-    if len(pairs) != len(found) or not all(pairs.values()):
+    pairs = weight_pairs.read(text)
+    if pairs is None or set(pairs) - set(CATEGORIES):
         raise TrainingError(
             "--class-weights has to be none, balanced, or weights above 0 by category, each category once, such as "
             f"4=2,5=3. Got {text!r}."

@@ -1,13 +1,11 @@
 """Weights of the sources of a data set in the training, such as ``hospital=2,collection=0.5``."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from training.data import weight_pairs
 from training.errors import TrainingError
-
-_PAIR = re.compile(r"\s*([^=]+?)\s*=\s*(\d+(?:\.\d+)?)\s*")
 
 
 def values(text: str, sources: Sequence[str]) -> np.ndarray | None:
@@ -25,7 +23,12 @@ def values(text: str, sources: Sequence[str]) -> np.ndarray | None:
     """
     if not text:
         return None
-    pairs = _pairs(text)
+    pairs = weight_pairs.read(text)
+    if pairs is None:
+        raise TrainingError(
+            "--source-weights has to be weights above 0 by source, each source once, such as hospital=2,"
+            f"collection=0.5. Got {text!r}."
+        )
     known = {source for source in sources if source}
     if unknown := sorted(set(pairs) - known):
         found = f"the sources are {', '.join(sorted(known))}" if known else "no image has a source"
@@ -33,14 +36,3 @@ def values(text: str, sources: Sequence[str]) -> np.ndarray | None:
             f"--source-weights names {', '.join(unknown)}, but {found} (column source of the table of labels)."
         )
     return np.array([pairs.get(source, 1.0) for source in sources])
-
-
-def _pairs(text: str) -> dict[str, float]:
-    found = [_PAIR.fullmatch(part) for part in text.split(",")]
-    pairs = {match[1]: float(match[2]) for match in found if match}
-    if len(pairs) != len(found) or not all(pairs.values()):
-        raise TrainingError(
-            "--source-weights has to be weights above 0 by source, each source once, such as hospital=2,"
-            f"collection=0.5. Got {text!r}."
-        )
-    return pairs

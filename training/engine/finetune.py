@@ -175,7 +175,7 @@ class _FineTuningRun:
         self.losses = loss_of(config.loss, config.focal_gamma, self._class_weights(), each=True, sets=sets)
         # So many images are in memory at a time, with all that the network computes of them.
         self.part = max(1, _PIXELS // (self.size.height * self.size.width))
-        self.step = loop.step_in_parts(
+        self.step = loop.training_step(
             lambda images: self.logits(images, training=True),
             self.variables,
             self.optimizer,

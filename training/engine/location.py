@@ -93,44 +93,14 @@ def fit(
     map_shape : (rows, columns, channels) of a map
     checkpoint : file to resume from; None keeps nothing
     """
-    keras = set_seed(seed)
-    mean, deviation = moments(training.maps, map_shape[2])
-    model = _model(map_shape)
     share = float(training.cells.mean())
     weight = max(1.0, _FINDING_SHARE * (1 - share) / share)
-    steps = -(-len(training.cells) // BATCH)
-    rate = keras.optimizers.schedules.CosineDecay(_RATE, PASSES * steps)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=_DECAY)
-    run = _LocationRun(model, mean, deviation, weight, map_shape)
-    step = loop.training_step(
-        lambda maps: model(run.normalised(maps), training=True),
-        model.trainable_variables,
-        optimizer,
-        run.losses,
-    )
-
-    def train_epoch(number: int) -> Epoch:
-        order = np.random.default_rng([seed, number]).permutation(len(training.cells))
-        hits: list[np.ndarray] = []
-
-        def note_hits(logits: np.ndarray, cells: np.ndarray) -> float:
-            hits.append(on_findings(logits, cells))
-            return 0.0  # batches differ in their number of images with a finding
-
-        loss, _ = loop.run_epoch(
-            step,
-            list(loop.batches(order, BATCH)),
-            lambda rows: (_maps(training.maps, rows, map_shape), training.cells[rows].astype(np.float32)),
-            f"{LOCATION} {number + 1}",
-            note_hits,
-        )
-        return run.validated(validation, loss, _share(hits))
-
+    run = _LocationRun(training, validation, map_shape, weight, seed)
     curve, _ = loop.run(
         LOCATION,
-        model,
-        optimizer,
-        train_epoch,
+        run.model,
+        run.optimizer,
+        run.train_epoch,
         list,
         epochs=PASSES,
         patience=None,
@@ -142,7 +112,7 @@ def fit(
         f"{map_shape[1]} cells) was fitted to the outlines of findings: {PASSES} passes over {COPIES} augmented copies "
         f"of each image, cells with a finding weighted by {weight:.1f}; the weights of the last pass were kept."
     )
-    return LocationHead(*_folded(model, mean, deviation, weight), facts, about, tuple(curve))
+    return LocationHead(*_folded(run.model, run.mean, run.deviation, weight), facts, about, tuple(curve))
 
 
 def on_findings(logits: np.ndarray, cells: np.ndarray) -> np.ndarray:
@@ -165,42 +135,81 @@ def _share(hits: list[np.ndarray]) -> float:
 
 
 class _LocationRun:
-    """The network of one fit with what it needs of the data."""
+    """The network of one fit, its optimizer and the data.
+
+    mean, deviation : of each channel of the training maps, float32 (channels,)
+    """
 
     def __init__(
         self,
-        model: Any,
-        mean: np.ndarray,
-        deviation: np.ndarray,
-        weight: float,
+        training: OutlinedMaps,
+        validation: OutlinedMaps,
         map_shape: tuple[int, int, int],
+        weight: float,
+        seed: int,
     ) -> None:
-        self._model, self._mean, self._deviation = model, mean, deviation
-        self._weight, self._map_shape = weight, map_shape
+        keras = set_seed(seed)
+        self._training, self._validation = training, validation
+        self._map_shape, self._weight, self._seed = map_shape, weight, seed
+        self.mean, self.deviation = moments(training.maps, map_shape[2])
+        self.model = _model(map_shape)
+        steps = -(-len(training.cells) // BATCH)
+        rate = keras.optimizers.schedules.CosineDecay(_RATE, PASSES * steps)
+        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=_DECAY)
+        self._step = loop.training_step(
+            lambda maps: self._logits(maps, training=True),
+            self.model.trainable_variables,
+            self.optimizer,
+            self._losses,
+            BATCH,
+        )
 
-    def normalised(self, maps: Any) -> Any:
-        """Bring each channel to mean 0 and deviation 1."""
-        return (maps - self._mean) / self._deviation
+    def train_epoch(self, number: int) -> Epoch:
+        """Train on all copies in random order, and validate."""
+        order = np.random.default_rng([self._seed, number]).permutation(len(self._training.cells))
+        hits: list[np.ndarray] = []
 
-    def losses(self, cells: Any, logits: Any) -> Any:
+        def note_hits(logits: np.ndarray, cells: np.ndarray) -> float:
+            hits.append(on_findings(logits, cells))
+            return 0.0  # batches differ in their number of images with a finding
+
+        loss, _ = loop.run_epoch(
+            self._step,
+            list(loop.batches(order, BATCH)),
+            lambda rows: self._batch(self._training, rows),
+            f"{LOCATION} {number + 1}",
+            note_hits,
+        )
+        return self._validated(loss, _share(hits))
+
+    def _validated(self, loss: float, right: float) -> Epoch:
+        """Complete an epoch of this training loss and accuracy by those of the validation images."""
+        if not len(self._validation.cells):
+            return Epoch(loss, float("nan"), right, float("nan"))
+        losses, logits = [], []
+        for rows in loop.batches(np.arange(len(self._validation.cells)), BATCH):
+            maps, cells = self._batch(self._validation, rows)
+            logits.append(np.asarray(self._logits(maps, training=False)))
+            losses.append(np.asarray(self._losses(cells, logits[-1])))
+        reached = float(np.concatenate(losses).mean())
+        hits = on_findings(np.concatenate(logits), self._validation.cells)
+        return Epoch(loss, reached, right, _share([hits]))
+
+    def _batch(self, outlined: OutlinedMaps, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return maps, float32 (n, rows, columns, channels), and cells, float32 (n, cells)."""
+        maps = np.float32(np.asarray(outlined.maps[rows])).reshape(-1, *self._map_shape)
+        return maps, outlined.cells[rows].astype(np.float32)
+
+    def _logits(self, maps: Any, training: bool) -> Any:
+        """Return the logits, a tensor (n, cells), of maps whose channels are brought to mean 0 and deviation 1."""
+        return self.model((maps - self.mean) / self.deviation, training=training)
+
+    def _losses(self, cells: Any, logits: Any) -> Any:
         """Return the loss of each image, a tensor (n,)."""
         import tensorflow as tf
 
         found = tf.nn.weighted_cross_entropy_with_logits(cells, logits, self._weight)
         return tf.reduce_mean(found, axis=1)
-
-    def validated(self, validation: OutlinedMaps, loss: float, right: float) -> Epoch:
-        """Complete an epoch of this training loss and accuracy by those of the validation images."""
-        if not len(validation.cells):
-            return Epoch(loss, float("nan"), right, float("nan"))
-        losses, logits = [], []
-        for rows in loop.batches(np.arange(len(validation.cells)), BATCH):
-            maps = _maps(validation.maps, rows, self._map_shape)
-            logits.append(np.asarray(self._model(self.normalised(maps), training=False)))
-            losses.append(np.asarray(self.losses(validation.cells[rows].astype(np.float32), logits[-1])))
-        reached = float(np.concatenate(losses).mean())
-        hits = on_findings(np.concatenate(logits), validation.cells)
-        return Epoch(loss, reached, right, _share([hits]))
 
 
 def _model(map_shape: tuple[int, int, int]) -> Any:
@@ -227,7 +236,3 @@ def _folded(
     biases[0] = biases[0] - mean @ kernels[0][0, 0]
     biases[2] = biases[2] - np.float32(np.log(weight))
     return tuple(map(to_float16, kernels)), tuple(map(to_float16, biases))
-
-
-def _maps(rows: AnyFeatures, indices: np.ndarray, map_shape: tuple[int, int, int]) -> np.ndarray:
-    return np.float32(np.asarray(rows[indices])).reshape(-1, *map_shape)

@@ -66,21 +66,24 @@ def _waited(curve: Curve) -> int:
     return len(curve) - 1 - best_epoch(curve) if curve else 0
 
 
-def step_in_parts(
+def training_step(
     forward: Callable[[Any], Any],
     variables: list[Any],
     optimizer: Any,
     losses: Callable[[Any, Any], Any],
     part: int,
 ) -> Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]:
-    """Return :func:`training_step` for batches that would not fit into memory.
+    """Compile a training step, (inputs, targets) -> (mean loss, logits), and build the optimizer.
 
-    Gradients of parts of the batch are summed before they are applied. That is the same step, unless the forward
-    function normalises over a batch.
+    Gradients of parts of a batch are summed before they are applied, so that a batch need not fit into memory. That is
+    the same step, unless the forward function normalises over a batch.
 
     Parameters
     ----------
-    part : images in memory at a time
+    forward : function from inputs to logits (n, outputs)
+    variables : variables to train
+    losses : function from (targets, float32 logits) to losses (n,)
+    part : rows in memory at a time
     """
     import tensorflow as tf
 
@@ -111,33 +114,6 @@ def step_in_parts(
         ]
         apply()
         return sum(float(loss) for loss, _ in found), np.concatenate([logits for _, logits in found])
-
-    return step
-
-
-def training_step(
-    forward: Callable[[Any], Any], variables: list[Any], optimizer: Any, losses: Callable[[Any, Any], Any]
-) -> Any:
-    """Compile a training step, (inputs, targets) -> (mean loss, logits), and build the optimizer.
-
-    Parameters
-    ----------
-    forward : function from inputs to logits (n, outputs)
-    variables : variables to train
-    losses : function from (targets, float32 logits) to losses (n,)
-    """
-    import tensorflow as tf
-
-    optimizer.build(variables)
-
-    @tf.function(reduce_retracing=True)
-    def step(inputs: Any, targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            logits = tf.cast(forward(inputs), tf.float32)
-            loss = tf.reduce_mean(losses(targets, logits))
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), 5.0)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return loss, logits
 
     return step
 

@@ -83,35 +83,25 @@ def peaks_of(
     return found
 
 
-def of_images(
-    images: Sequence[LoadedImage],
-    prepared: PreparedImages,
-    activation: np.ndarray,
-    threshold: float,
-    *,
-    replicates: int = 2000,
-    seed: int = 0,
-) -> FreeResponse | None:
-    """Compare marks with the outlines of a data set; None if no image has an outlined finding.
+def judge_images(
+    images: Sequence[LoadedImage], prepared: PreparedImages, activation: np.ndarray
+) -> tuple[list[JudgedImage], list[str]]:
+    """Compare marks with the outlines of a data set; return the images whose findings are known, and their patients.
 
     Parameters
     ----------
-    images, prepared : n loaded images, and what contains them; those with unknown findings are left out
+    images, prepared : n loaded images, and what contains them
     activation : float (n, rows, columns), of the location head in each cell
-    threshold : lowest score of the model's marks
     """
     places = [place for place, one in enumerate(images) if one.findings_known]
     known = [images[place] for place in places]
-    peaks = peaks_of(known, prepared, activation[places])
     judged = []
     for start in range(0, len(known), _READ_AT_ONCE):
-        outlines = prepared.outlines([one.outline for one in known[start : start + _READ_AT_ONCE]])
-        judged += [
-            judge(found, outline, activation.shape[1:])
-            for found, outline in zip(peaks[start : start + len(outlines)], outlines, strict=True)
-        ]
-    patients = [one.example.patient for one in known]
-    return measure(judged, patients, threshold, replicates=replicates, seed=seed)
+        part = slice(start, start + _READ_AT_ONCE)
+        peaks = peaks_of(known[part], prepared, activation[places[part]])
+        outlines = prepared.outlines([one.outline for one in known[part]])
+        judged += [judge(*each, activation.shape[1:]) for each in zip(peaks, outlines, strict=True)]
+    return judged, [one.example.patient for one in known]
 
 
 def judge(peaks: Sequence[Peak], outline: np.ndarray, map_shape: tuple[int, ...]) -> JudgedImage:

@@ -121,8 +121,8 @@ def evaluate_bundle(
         None if bundle.threshold is None else conformal.in_prediction_set(calibrated, bundle.threshold),
         **sampling,
     )
-    examples = [one.example for one in chosen.images]
-    sides, sources = [per_breast.side(one) for one in examples], np.array([one.source for one in examples])
+    sides = [per_breast.side(one.example) for one in chosen.images]
+    sources = np.array([one.example.source for one in chosen.images])
     return external_record.build(
         bundle,
         _facts(bundle, data, chosen, predictions),
@@ -134,17 +134,20 @@ def evaluate_bundle(
             bundle.classes,
             **sampling,
         ),
-        None
-        if bundle.location is None or predictions.activation is None
-        else free_response.of_images(
-            chosen.images,
-            chosen.loaded.prepared,
-            predictions.activation[:count],
-            bundle.location.threshold,
-            replicates=replicates,
-        ),
+        _marks(bundle, chosen, predictions, sampling),
         _drift(bundle, found),
     )
+
+
+def _marks(
+    bundle: Bundle, chosen: _TestSet, predictions: _Predictions, sampling: dict[str, int]
+) -> free_response.FreeResponse | None:
+    """Compare the marks of images of one category with their outlines; None if the model makes none."""
+    if bundle.location is None or predictions.activation is None:
+        return None
+    activation = predictions.activation[: len(chosen.images)]
+    judged, patients = free_response.judge_images(chosen.images, chosen.loaded.prepared, activation)
+    return free_response.measure(judged, patients, bundle.location.threshold, **sampling)
 
 
 def _seed(bundle: Bundle) -> int:

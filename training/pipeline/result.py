@@ -207,13 +207,13 @@ class TrainingResult:
             return None
         real = np.flatnonzero(predictions.rows < self.split_dataset.real)
         assert self.features.prepared is not None
-        return free_response.of_images(
+        judged, patients = free_response.judge_images(
             [self.features.images[row] for row in predictions.rows[real].tolist()],
             self.features.prepared,
             predictions.activation[real].reshape(-1, *self.features.map_shape[:2]),
-            facts["threshold"],
-            replicates=self.config.replicates,
-            seed=self.config.seed,
+        )
+        return free_response.measure(
+            judged, patients, facts["threshold"], replicates=self.config.replicates, seed=self.config.seed
         )
 
     def _evaluate_partial(self) -> dict[str, partial_labels.PartialLabelEvaluation]:
