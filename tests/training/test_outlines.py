@@ -90,7 +90,7 @@ def test_a_mask_that_does_not_fit_is_a_problem(outlined: Path, content: bytes | 
 
 
 def test_masks_of_a_table_joined_by_header_are_read(tmp_path: Path) -> None:
-    """Which file a row belongs to is known only once the headers are read."""
+    """A row is matched to its file only once the headers are read."""
     write_set(tmp_path / "set", 3, seed=4, size=128, format="dicom")
     files = sorted((tmp_path / "set").glob("*/*.dcm"))
     headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
