@@ -4,6 +4,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 _NAME = re.compile(r"[\w.-]+")
 
@@ -32,7 +34,7 @@ def hashed_blocks(file: str | Path) -> dict[str, str]:
 
 
 def closure(names: set[str]) -> set[str]:
-    """Return the named packages and their installed dependencies."""
+    """Return the named packages and their installed dependencies that this Python needs."""
     todo, seen = set(names), set()
     while todo:
         name = todo.pop()
@@ -41,7 +43,8 @@ def closure(names: set[str]) -> set[str]:
         except metadata.PackageNotFoundError:
             continue
         seen.add(name)
-        todo |= {normal(_NAME.match(line)[0]) for line in needed if "extra ==" not in line} - seen
+        wanted = [Requirement(line) for line in needed]
+        todo |= {normal(one.name) for one in wanted if not one.marker or one.marker.evaluate()} - seen
     return seen
 
 
