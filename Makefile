@@ -127,7 +127,7 @@ $(RUNTIME): requirements.lock requirements-web.lock | $(BIN)/python
 	$(PIP) install -r requirements.lock
 	@touch $@
 
-$(DEV): requirements-dev.lock $(RUNTIME) | $(BIN)/python
+$(DEV): requirements-dev.lock requirements-cluster.lock $(RUNTIME) | $(BIN)/python
 	$(PIP) install -r requirements-dev.lock
 	@touch $@
 

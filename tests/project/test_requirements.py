@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.project.test_architecture import imports, modules, under
-from tests.support.lock import ALONE, CHAIN
+from tests.support.lock import INCLUDED, with_included
 from tests.support.packages import ROOT, closure, hashed_blocks, normal, requirements
 
 # Imported where they are installed; docs/dependencies.md says for what.
@@ -37,7 +37,7 @@ def test_all_imports_are_in_the_requirements() -> None:
     needed = (
         _imported("birads_app", late=True) | _imported("training", late=True) | _imported("app", late=True)
     )
-    assert needed - OPTIONAL <= set(requirements("requirements.txt"))
+    assert needed - OPTIONAL <= {*requirements("requirements.txt"), *requirements("requirements-cluster.txt")}
 
 
 def test_the_web_does_not_require_tensorflow() -> None:
@@ -45,7 +45,7 @@ def test_the_web_does_not_require_tensorflow() -> None:
     assert not {"tensorflow", "keras", "scikit-learn", "imbalanced-learn"} & web
 
 
-@pytest.mark.parametrize("name", CHAIN)
+@pytest.mark.parametrize("name", with_included("requirements-dev"))
 def test_the_lock_file_pins_the_requirements_and_all_that_they_bring_along(name: str) -> None:
     direct, locked = requirements(f"{name}.txt"), requirements(f"{name}.lock")
     assert direct.items() <= locked.items()
@@ -60,14 +60,16 @@ def test_the_installed_packages_are_those_of_the_lock_file() -> None:
     assert installed == {name: version for name, version in locked.items() if name in installed}
 
 
-@pytest.mark.parametrize("name", [*CHAIN, *ALONE])
+@pytest.mark.parametrize("name", INCLUDED)
 def test_every_locked_package_has_hashes_and_is_in_one_file(name: str) -> None:
     blocks = _blocks(name)
     assert blocks.keys() == requirements(f"{name}.lock").keys()
     assert set(requirements(f"{name}.txt")) <= blocks.keys()
     for block in blocks.values():
         assert re.search(r"--hash=sha256:[0-9a-f]{64}\n", block), block
-    assert re.match(r"# .*\n(-r .*\.lock|--require-hashes\n--only-binary :all:)\n\n", _text(f"{name}.lock"))
+    assert re.match(
+        r"# .*\n((-r .*\.lock\n?)+|--require-hashes\n--only-binary :all:)\n\n", _text(f"{name}.lock")
+    )
 
 
 def test_the_lock_files_are_what_is_installed_from() -> None:
@@ -97,14 +99,16 @@ def _text(file: str) -> str:
 
 def _blocks(name: str) -> dict[str, str]:
     """Pins of a requirement file and of those below it."""
-    chain = CHAIN[: CHAIN.index(name) + 1] if name in CHAIN else (name,)
-    files = [hashed_blocks(f"{file}.lock") for file in chain]
-    merged = {package: block for blocks in files for package, block in blocks.items()}
-    assert len(merged) == sum(map(len, files)), "a package is locked twice"
+    merged: dict[str, str] = {}
+    for file in with_included(name):
+        blocks, below = hashed_blocks(f"{file}.lock"), with_included(file)[:-1]
+        assert not any(blocks.keys() & hashed_blocks(f"{other}.lock").keys() for other in below), file
+        assert all(merged.setdefault(package, block) == block for package, block in blocks.items()), file
     return merged
 
 
 def test_the_documents_name_every_direct_dependency() -> None:
     table = (ROOT / "docs" / "dependencies.md").read_text("utf-8").lower()
-    missing = [name for name in requirements("requirements.txt") if f"| {name} |" not in table]
+    direct = {*requirements("requirements.txt"), *requirements("requirements-cluster.txt")}
+    missing = [name for name in direct if f"| {name} |" not in table]
     assert not missing
