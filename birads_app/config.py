@@ -30,6 +30,7 @@ from birads_app.setting_values import (
     read_path,
     read_peers,
     read_processes,
+    read_redis_url,
     read_secret,
     read_switch,
     read_text,
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
 
     instance : folder of the database, the images and the keys
     models : folder of model bundles
+    redis_url, redis_url_file : address of Redis, or the file with it, for several machines; without one there is none
+    compute_tier : "local" reads uploads in the web server, "queue" in processes of ``flask compute``
     threads : processor threads for one prediction; None means all cores
     compute_processes : processes that read files; 0 means that the server's own threads do
     uploads_at_once, uploads_waiting : number of uploads that are worked on and that wait; further ones are refused
@@ -106,6 +109,9 @@ class Settings(BaseSettings):
 
     instance: Annotated[Path, parsed(read_path)] = setting("instance")
     models: Annotated[Path, parsed(read_path)] = setting("models")
+    redis_url: Annotated[str, parsed(read_redis_url)] = setting("", secret=True)
+    redis_url_file: Annotated[Path | None, parsed(read_optional(read_path))] = setting("")
+    compute_tier: Annotated[str, parsed(read_choice("local", "queue"))] = setting("local")
     engine: Annotated[str, parsed(read_choice(*ENGINES))] = setting("openvino")
     precision: Annotated[str, parsed(read_choice(*PRECISIONS))] = setting("bf16")
     threads: Annotated[int | None, parsed(read_optional(read_integer(1, 1024)))] = setting("")
@@ -233,6 +239,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         got = "another" if variable.secret else repr(str(first["input"]).strip())
         raise SettingsError(f"{variable.name} has to be {first['ctx']['error']}. Got {got}.") from None
     _check_sign_on(settings)
+    if settings.compute_tier == "queue" and not (settings.redis_url or settings.redis_url_file):
+        raise SettingsError("BIRADS_COMPUTE_TIER=queue needs BIRADS_REDIS_URL.")
     return settings
 
 

@@ -74,6 +74,13 @@ def read_secret(text: str) -> str:
     return text
 
 
+def read_redis_url(text: str) -> str:
+    """Read the address of a Redis server; an empty text means none."""
+    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("redis://HOST:PORT/NUMBER, rediss:// for TLS, or unix://")
+    return text
+
+
 def read_hosts(text: str) -> tuple[str, ...]:
     """Read host names separated by commas; empty means any."""
     return tuple(host.strip() for host in text.split(",") if host.strip())

@@ -11,10 +11,9 @@ from sqlalchemy.exc import OperationalError
 from birads_app import config, setting_values
 from birads_app.cli.console_errors import one_line_errors
 from birads_app.cli.interruption import cleaning_up
-from birads_app.files import locks
 from birads_app.maintenance import backup, integrity, key_rotation, keys_file, restore, retention
 from birads_app.maintenance.keys_file import Keys
-from birads_app.records import audit_log
+from birads_app.records import audit_log, shared_locks
 from birads_app.records.users import CONSOLE
 from birads_app.terms.counts import counted
 
@@ -92,8 +91,10 @@ def check(repair: bool, add_checksums: bool) -> None:
 
     The exit status is 1 if anything is wrong. Originals and rows are never changed: restore them from a backup.
     """
-    instance = Path(current_app.instance_path)
-    with one_line_errors(), locks.alone(instance / "serving.lock") if repair else nullcontext(True) as alone:
+    with (
+        one_line_errors(),
+        shared_locks.of_app().alone("serving.lock") if repair else nullcontext(True) as alone,
+    ):
         if not alone:
             raise click.ClickException("The service is running. Stop it before `flask fsck --repair`.")
         found = integrity.check(_report, repair=repair, add_checksums=add_checksums)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from birads_app.config import Settings
 from birads_app.files import locks
 from birads_app.maintenance.errors import MaintenanceError
-from birads_app.records import audit_log, database, site_keys
+from birads_app.records import audit_log, database, shared_locks, site_keys
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.site_keys import EncryptedColumn
 from birads_app.records.users import CONSOLE
@@ -45,7 +45,7 @@ def rotate(given: str | None, report: Callable[[str], None]) -> None:
     instance, old = settings.instance, str(current_app.extensions["birads_site_key"])
     new = given or secrets.token_hex(32)
     with (
-        locks.alone(instance / "serving.lock") as unused,
+        shared_locks.of_app().alone("serving.lock") as unused,
         locks.try_exclusive(instance / "rotation.lock") as first,
     ):
         if not unused or not first:

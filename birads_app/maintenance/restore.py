@@ -12,13 +12,13 @@ from pathlib import Path
 from flask import current_app
 
 from birads_app.config import KEPT_KEYS, Settings
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.maintenance import archive, keys_file
 from birads_app.maintenance.archive import Description, Member
 from birads_app.maintenance.errors import MaintenanceError
 from birads_app.maintenance.keys_file import Keys
 from birads_app.model import bundles, registry
-from birads_app.records import audit_log, database, migrate
+from birads_app.records import audit_log, database, migrate, shared_locks
 from birads_app.records.users import CONSOLE
 
 _FOLDERS = ("images", "spool", "uploads")
@@ -45,7 +45,7 @@ def restore(source: Path, keys_path: Path | None, report: Callable[[str], None])
     _check_schema(described)
     keys = _fitting_keys(settings, keys_path, described)
     instance = settings.instance
-    with locks.alone(instance / "serving.lock") as unused:
+    with shared_locks.of_app().alone("serving.lock") as unused:
         if not unused:
             raise MaintenanceError(f"A service uses {instance}. Stop it first.")
         _check_empty(instance)

@@ -1,4 +1,7 @@
-"""Background worker, in one process at a time: exams of spooled studies, results to the PACS, priors from it."""
+"""Background worker: exams of spooled studies, results to the PACS, priors from it.
+
+Each kind of work is done by one process of the installation at a time; another one takes over if it ends.
+"""
 
 import logging
 import threading
@@ -46,14 +49,15 @@ def ingest_stable_studies(quiet_s: float | None = None, stop: threading.Event | 
     pauses, as are, without one, those that are left when ``stop`` is set.
     """
     wait = _settings().dicom_stable_s if quiet_s is None else quiet_s
-    for study in spool.of_app().claim(wait):
-        if stop is not None and stop.is_set():
-            return
-        try:
-            _attempt(study)
-        except Exception as error:  # such as a full disk; one study must not keep the others waiting
-            log.error("Exam %s waits in the spool: %s", study.exam_id, where(error))
-            spool.of_app().postpone(study)
+    with spool.of_app().step("ingest") as first:
+        for study in spool.of_app().claim(wait) if first else ():
+            if stop is not None and stop.is_set():
+                return
+            try:
+                _attempt(study)
+            except Exception as error:  # such as a full disk; one study must not keep the others waiting
+                log.error("Exam %s waits in the spool: %s", study.exam_id, where(error))
+                spool.of_app().postpone(study)
 
 
 def deliver(stop: threading.Event | None = None) -> None:
@@ -62,16 +66,21 @@ def deliver(stop: threading.Event | None = None) -> None:
     destination = destination_of(settings)
     if destination is None:
         return
-    _enqueue(settings)
-    for delivery in outbox.due():
-        if stop is not None and stop.is_set():
+    with spool.of_app().step("deliver") as first:
+        if not first:
             return
-        _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
+        _enqueue(settings)
+        for delivery in outbox.due():
+            if stop is not None and stop.is_set():
+                return
+            _deliver(delivery, destination, timedelta(seconds=settings.pacs_retry_s))
 
 
 def retrieve_priors(stop: threading.Event | None = None) -> None:
     """Ask the PACS for the priors of exams that came, if that is set, until ``stop`` is set."""
-    request_priors(spool.of_app(), _settings(), stop)
+    with spool.of_app().step("priors") as first:
+        if first:
+            request_priors(spool.of_app(), _settings(), stop)
 
 
 def _enqueue(settings: Settings) -> None:

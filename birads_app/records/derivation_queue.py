@@ -7,7 +7,6 @@ make the files of exams that are left from their originals, one exam at a time, 
 
 import json
 import logging
-import os
 import queue
 import threading
 import time
@@ -20,15 +19,15 @@ from flask import Flask, current_app
 
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
-from birads_app.files import locks
 from birads_app.logs import RequestThreads, request_id, where
 from birads_app.model.predictor import Predictor
 from birads_app.monitoring import instruments
-from birads_app.records import derived_files, disk_space, files
+from birads_app.records import derived_files, disk_space, files, shared_locks
 from birads_app.records.database import session
-from birads_app.records.derived_files import Material, marker
+from birads_app.records.derived_files import Material, marker, marker_name
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam
+from birads_app.records.shared_locks import Held
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +39,11 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Announcement:
-    """Mark of an exam whose derived files this process makes; the kernel releases its lock if the process ends."""
+    """Mark of an exam whose derived files this process makes; its lock ends with the process."""
 
     exam_id: str
     materials: Mapping[str, Material]
-    lock: int
+    lock: Held
 
     @property
     def size(self) -> int:
@@ -55,7 +54,7 @@ class Announcement:
     def withdraw(self) -> None:
         """Remove the mark."""
         marker(files.root(), self.exam_id).unlink(missing_ok=True)
-        os.close(self.lock)
+        self.lock.release()
 
     def make_later(self, predictor: Predictor) -> None:
         """Make the files on this process's thread, once the exam is stored; leave it if too many wait."""
@@ -69,13 +68,13 @@ def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
     ----------
     materials : by image id
     """
-    lock = locks.inheritable(marker(files.root(), exam_id))
+    mark = marker(files.root(), exam_id)
+    lock = shared_locks.of_app().hold(marker_name(exam_id))
     assert lock is not None  # nobody else stores this exam
     announced = Announcement(exam_id, materials, lock)
     uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
     try:
-        os.ftruncate(lock, 0)  # of a process that ended
-        os.write(lock, json.dumps(uncompressed).encode())
+        mark.write_text(json.dumps(uncompressed))  # in place: it is locked
     except OSError:
         announced.withdraw()
         raise
@@ -103,7 +102,7 @@ class DerivationQueue:
                 raise queue.Full
             self._waiting.put_nowait((announced, predictor))
         except queue.Full:
-            os.close(announced.lock)
+            announced.lock.release()
         else:
             self._thread.submit(self._make_next)
 
@@ -124,9 +123,10 @@ class DerivationQueue:
         for mark, exam_id in derived_files.markers(root):
             if not self._has_time(compute):
                 return
-            if locks.is_held(mark) or (lock := locks.inheritable(mark)) is None:
-                continue  # a process makes them
             with self._app.app_context():
+                held, name = shared_locks.of_app(), marker_name(exam_id)
+                if held.is_held(name) or (lock := held.hold(name)) is None:
+                    continue  # a process makes them
                 if not _work_off(mark, exam_id, lock, partial(_finish, exam_id, mark)):
                     return
 
@@ -172,7 +172,7 @@ def _finish(exam_id: str, mark: Path) -> None:
             _compute().run(derived_files.compress, files.folder(image))
 
 
-def _work_off(mark: Path, exam_id: str, lock: int, make: Callable[[], None]) -> bool:
+def _work_off(mark: Path, exam_id: str, lock: Held, make: Callable[[], None]) -> bool:
     """Make an exam's files and remove its mark, also after a failure; False if it stays, because the disk is full."""
     start = time.perf_counter()
     try:
@@ -183,11 +183,11 @@ def _work_off(mark: Path, exam_id: str, lock: int, make: Callable[[], None]) -> 
     except Exception as error:
         if isinstance(error, OSError) and error.errno in disk_space.FULL | disk_space.READ_ONLY:
             log.error("The pictures of exam %s are made once there is space", exam_id)
-            os.close(lock)
+            lock.release()
             return False
         log.error("The pictures of exam %s are made when they are asked for:\n%s", exam_id, where(error))
     mark.unlink(missing_ok=True)
-    os.close(lock)
+    lock.release()
     return True
 
 

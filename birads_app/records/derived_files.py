@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.imaging.decode import decode
 from birads_app.imaging.dicom import parser, part10, pixel_data
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
@@ -25,7 +25,7 @@ from birads_app.model import preprocess
 from birads_app.model.occlusion import render_heat_maps
 from birads_app.model.predictor import Predictor
 from birads_app.model.preprocess import InputSize, ModelInput
-from birads_app.records import checksums, files
+from birads_app.records import checksums, files, shared_locks
 from birads_app.records.schema import Image
 from birads_app.terms.errors import BiradsError, ModelError
 from birads_app.terms.messages import msg
@@ -52,6 +52,11 @@ def marker(root: Path, exam_id: str) -> Path:
     return root / f"{_MARKER}{exam_id}"
 
 
+def marker_name(exam_id: str) -> str:
+    """Return the name of the lock of an exam's :func:`marker`."""
+    return f"images/{_MARKER}{exam_id}"
+
+
 def markers(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield each marker with its exam's id."""
     for path in sorted(root.glob(f"{_MARKER}*")):
@@ -69,7 +74,7 @@ def path(image: Image, kind: str) -> Path:
     if kind == "original":
         return files.path(image, kind)
     expected = files.expected_path(image, kind)
-    while not expected.is_file() and locks.is_held(marker(files.root(), image.exam_id)):
+    while not expected.is_file() and shared_locks.of_app().is_held(marker_name(image.exam_id)):
         time.sleep(_POLL_S)
     if not expected.is_file():
         restore(image, Urgency.READER)
@@ -84,7 +89,7 @@ def restore(image: Image, urgency: Urgency) -> None:
     kinds = ["display", "thumb"]
     if predictor is not None:
         kinds += [f"heat-{code}" for code in image.prediction.probabilities]
-    with locks.exclusive(folder / _LOCK, remove=True):
+    with shared_locks.of_app().exclusive(files.lock_name(image, _LOCK), remove=True):
         if all(files.expected_path(image, kind).is_file() for kind in kinds):
             return  # another process has made them
         size = None if predictor is None else predictor.bundle.size

@@ -15,6 +15,7 @@ BiradsError
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
 ├── DatasetRefused      a data set cannot be added, read or checked
+├── SharedStateUnavailable   Redis does not answer
 ├── RestoreUnfinished   the instance folder has half of a backup
 ├── ReasonMissing       an exam is to be deleted without a reason
 ├── KeptInBin           an exam of the bin is to be erased before its time
@@ -122,6 +123,12 @@ class ProviderFailed(BiradsError):
 
 class SiteKeyDiffers(BiradsError):
     """Data was encrypted with another site key than the server's."""
+
+
+class SharedStateUnavailable(BiradsError):
+    """Redis does not answer; ``wait`` is the number of seconds after which a new attempt makes sense."""
+
+    wait = 5
 
 
 class RestoreUnfinished(BiradsError):

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from flask import current_app
 
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.imaging.dicom.part10 import Chunks
-from birads_app.records import checksums
+from birads_app.records import checksums, shared_locks
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.errors import BiradsError
@@ -50,7 +50,12 @@ def root() -> Path:
 
 def only_one(exam_id: str) -> AbstractContextManager[None]:
     """Let one request at a time store an exam whose id was known before."""
-    return locks.exclusive(root() / f"{_LOCK}{exam_id}", remove=True)
+    return shared_locks.of_app().exclusive(f"{root().name}/{_LOCK}{exam_id}", remove=True)
+
+
+def lock_name(image: Image, name: str) -> str:
+    """Return the name of a lock in the folder of an image, for :mod:`birads_app.records.shared_locks`."""
+    return f"{root().name}/{image.exam_id}/{image.id}/{name}"
 
 
 def open_draft() -> Path:

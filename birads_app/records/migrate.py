@@ -10,8 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
-from birads_app.files import locks
-from birads_app.records import database
+from birads_app.records import database, shared_locks
 from birads_app.records.errors import RestoreUnfinished
 from birads_app.terms.messages import msg
 
@@ -30,7 +29,7 @@ def upgrade() -> None:
     """
     if Path(current_app.instance_path, RESTORING).exists() and not database.exists():
         raise RestoreUnfinished(msg("restore-unfinished"))
-    with locks.exclusive(Path(current_app.instance_path) / "upgrade.lock"):
+    with shared_locks.of_app().exclusive("upgrade.lock"):
         _alembic(command.upgrade, "head")
 
 

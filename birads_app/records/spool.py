@@ -21,8 +21,10 @@ from pathlib import Path
 from flask import current_app
 
 from birads_app.files import atomic, locks
+from birads_app.records import shared_locks
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records.shared_locks import SharedLocks
 
 _PURPOSE = "birads spool"
 _PART, _CLAIMED = ".part-", ".quiet"
@@ -31,7 +33,8 @@ _ABANDONED_S = 3600  # writing a part takes seconds
 
 def of_app() -> "Spool":
     """Return the spool of the running application."""
-    return Spool(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
+    key = current_app.extensions["birads_site_key"]
+    return Spool(Path(current_app.instance_path), key, shared_locks.of_app())
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,14 @@ class SpooledStudy:
 
 @dataclass(frozen=True)
 class Spool:
-    """The spool of one instance folder; ``key`` is the site key."""
+    """The spool of one instance folder; ``key`` is the site key.
+
+    locks : of the installation; None if no other machine uses the spool
+    """
 
     instance: Path
     key: str = field(repr=False)
+    locks: SharedLocks | None = None
 
     def add(self, study: str, instance: str, data: bytes) -> None:
         """Store an object and flush it to disk; the same object again takes the same place."""
@@ -180,7 +187,12 @@ class Spool:
 
     @contextmanager
     def alone(self, wait: bool) -> Iterator[bool]:
-        """Lock the spool for one worker process; yield False if another one has it. ``wait`` waits for it instead."""
+        """Lock the spool for one worker process of this machine; yield False if another one has it.
+
+        Parameters
+        ----------
+        wait : wait for the lock instead
+        """
         path = self._root() / ".work.lock"
         if wait:
             with locks.exclusive(path):
@@ -188,6 +200,10 @@ class Spool:
         else:
             with locks.try_exclusive(path) as first:
                 yield first
+
+    def step(self, name: str) -> AbstractContextManager[bool]:
+        """Lock a kind of work for one process of the installation; yields False if another one does it."""
+        return self._locks.try_exclusive(f"{self._root().name}/.{name}.lock")
 
     def _publish(self, gathered: Path, study: str) -> None:
         """Make gathered objects a study, or add them to the study if it has a folder."""
@@ -221,7 +237,11 @@ class Spool:
 
     def _turn(self) -> AbstractContextManager[None]:
         """Lock the names of folders, between threads and processes alike."""
-        return locks.exclusive(self._root() / ".turn.lock")
+        return self._locks.exclusive(f"{self._root().name}/.turn.lock")
+
+    @property
+    def _locks(self) -> SharedLocks:
+        return self.locks or SharedLocks(self.instance)
 
     def _place(self, instance: str, data: bytes) -> str:
         """Return the name of an object's file: another one for other content under the same UID."""

@@ -20,11 +20,11 @@ from flask import current_app
 
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.imaging import grayscale_range
 from birads_app.imaging.dicom.tomosynthesis import Tomosynthesis
 from birads_app.imaging.voi_lut import Curve
-from birads_app.records import files
+from birads_app.records import files, shared_locks
 from birads_app.records.errors import NotFound
 from birads_app.records.schema import Image
 from birads_app.terms.messages import msg
@@ -67,7 +67,7 @@ def path(image: Image) -> Path:
     if not archive.exists():
         compute: ComputePool = current_app.extensions["birads_compute"]
         tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
-        with locks.exclusive(archive.with_name(_LOCK), remove=True):
+        with shared_locks.of_app().exclusive(files.lock_name(image, _LOCK), remove=True):
             if not archive.exists():  # another process may have created it meanwhile
                 with atomic.replacing(archive) as part:
                     compute.run(

@@ -18,8 +18,9 @@ from typing import IO
 
 from flask import current_app
 
-from birads_app.files import atomic, locks
+from birads_app.files import atomic
 from birads_app.files.shared_bytes import SharedBytes
+from birads_app.records import shared_locks
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
 
@@ -200,7 +201,7 @@ class UploadStore:
 
     def alone(self) -> AbstractContextManager[bool]:
         """Lock the work on uploads; yields False if another process or thread has it."""
-        return locks.try_exclusive(self._root() / "work.lock")
+        return shared_locks.of_app().try_exclusive(f"{self._root().name}/work.lock")
 
     def _frames(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield kind and content of all frames; errors as :meth:`text`."""

@@ -5,16 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from birads_app.files import locks
 from birads_app.logs import where
 from birads_app.maintenance import retention
 from birads_app.monitoring import instruments
-from birads_app.records import audit_check, exam_bin, jobs, spool, upload_store
+from birads_app.records import audit_check, exam_bin, jobs, shared_locks, spool, upload_store
 from birads_app.records.schema import now
 from birads_app.services.job_queue import KEPT_DAYS
 from birads_app.terms.messages import msg
@@ -32,7 +30,7 @@ def start(app: Flask) -> None:
 
 def run(app: Flask) -> None:
     """Do everything that is due, unless another process is doing so. An error is logged and ends nothing."""
-    with app.app_context(), locks.try_exclusive(Path(app.instance_path) / "housekeeping.lock") as free:
+    with app.app_context(), shared_locks.of_app().try_exclusive("housekeeping.lock") as free:
         if not free:
             return
         _do("retention", "Exams moved into the bin for their age", retention.run)

@@ -3,13 +3,11 @@
 import logging
 import os
 import sys
-from pathlib import Path
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 
 from birads_app.config import SettingsError
-from birads_app.files import locks
 from birads_app.monitoring import instruments
 from birads_app.records import (
     disk_space,
@@ -18,6 +16,7 @@ from birads_app.records import (
     jobs,
     migrate,
     setup,
+    shared_locks,
     site_keys,
     upload_store,
 )
@@ -51,7 +50,7 @@ def start(app: Flask) -> bool:
                 "The disk of %s is read-only. Make it writable, then start again.", app.instance_path
             )
             raise SystemExit(_STOP) from None
-        with locks.join(Path(app.instance_path) / "web.lock") as first:
+        with shared_locks.of_app().join("web.lock") as first:
             if first:
                 _offer_setup()
     instruments.count_start("web")
@@ -71,7 +70,7 @@ def join() -> None:
         The database is encrypted with another site key.
     """
     site_keys.check()
-    with locks.join(Path(current_app.instance_path) / "serving.lock") as first:
+    with shared_locks.of_app().join("serving.lock") as first:
         if first:
             files.remove_leftovers(exams.all_ids())
             upload_store.of_app().remove_leftovers(jobs.files(), abandoned_s=0)

@@ -1,7 +1,6 @@
 """Pictures and compressed originals are made after the answer: at once, or later of the original."""
 
 import errno
-import os
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -84,7 +83,7 @@ def test_the_files_of_an_exam_whose_process_ended_are_made_unless_another_makes_
         announced, _ = busy._waiting.get_nowait()
         busy.finish_left()
         assert not is_compressed(exam)
-        os.close(announced.lock)  # as the kernel does for a process that ends
+        announced.lock.release()  # as the kernel does for a process that ends
         busy.finish_left()
         assert is_compressed(exam) and derived(exam) == expected(exam)
         assert list(derived_files.markers(files.root())) == []
@@ -130,7 +129,7 @@ def test_exams_that_are_left_give_way_while_calls_wait_for_a_process(
 ) -> None:
     with serving_app.app_context():
         exam = store(reader)
-        os.close(busy._waiting.get_nowait()[0].lock)
+        busy._waiting.get_nowait()[0].lock.release()
         spare = Mock(side_effect=[False, False, True])
         monkeypatch.setattr(type(serving_app.extensions["birads_compute"]), "has_spare", spare)
         monkeypatch.setattr(derivation_queue, "_POLL_S", 0)
@@ -143,7 +142,7 @@ def test_an_exam_is_shown_and_left_without_a_model(
 ) -> None:
     with serving_app.app_context():
         exam = store(reader)
-        os.close(busy._waiting.get_nowait()[0].lock)
+        busy._waiting.get_nowait()[0].lock.release()
         serving_app.extensions["birads_models"] = type(serving_app.extensions["birads_models"])(tmp_path)
         busy.finish_left()
         assert is_compressed(exam) and derived(exam) == {"display.jpg", "thumb.jpg"}

@@ -114,7 +114,9 @@ def test_the_server_itself_parses_no_received_object(
 def test_a_mark_that_cannot_be_written_is_withdrawn(
     serving_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "write", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr(
+        Path, "write_text", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    )
     with serving_app.app_context():
         before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(OSError, match="No space left"):

@@ -14,6 +14,10 @@ ACCOUNT = {
     "disk-read-only": N_(
         "The server's disk is read-only. Nothing was saved. An administrator must make it writable again."
     ),
+    "shared-state-unavailable": N_(
+        "The server that coordinates this installation (Redis) does not answer. Nothing was saved. Try again in a "
+        "moment; if it lasts, tell an administrator."
+    ),
     "restore-unfinished": N_(
         "A restore into this instance folder was interrupted. Run `flask restore` again before anything else."
     ),
