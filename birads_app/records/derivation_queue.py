@@ -69,8 +69,8 @@ def announce(exam_id: str, materials: Mapping[str, Material]) -> Announcement:
     materials : by image id
     """
     mark = marker(files.root(), exam_id)
-    lock = shared_locks.of_app().hold(marker_name(exam_id))
-    assert lock is not None  # nobody else stores this exam
+    while (lock := shared_locks.of_app().hold(marker_name(exam_id))) is None:
+        time.sleep(_POLL_S)  # that of a process that was killed while it stored this exam ends soon
     announced = Announcement(exam_id, materials, lock)
     uncompressed = [image_id for image_id, material in materials.items() if material.uncompressed]
     try:

@@ -87,6 +87,7 @@ class SharedLocks:
     def hold(self, name: str) -> Held | None:
         """Take the lock without a block; return None if it is held elsewhere.
 
+        With Redis, the lock of a process that was killed is held for some seconds more.
         Without Redis the lock's file may have content, and who holds the lock may remove it; a child process that
         inherits the descriptor has the lock as well.
         """

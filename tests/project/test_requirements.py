@@ -25,7 +25,8 @@ def _imported(package: str, late: bool) -> set[str]:
         for module in modules(ROOT)
         if under(module.name, package)
         for found in imports(module)
-        if (late or not found.late) and (top := found.target.partition(".")[0]) in distributions
+        if (late or not (found.late or found.typing))
+        and (top := found.target.partition(".")[0]) in distributions
     }
 
 
