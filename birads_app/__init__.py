@@ -214,6 +214,7 @@ def _add_commands(app: Flask) -> None:
         dicom_network,
         maintenance_commands,
         practice_tables,
+        score_command,
     )
 
     for commands in (
@@ -223,5 +224,6 @@ def _add_commands(app: Flask) -> None:
         dicom_network,
         practice_tables,
         maintenance_commands,
+        score_command,
     ):
         commands.init_app(app)

@@ -36,7 +36,11 @@ Result = TypeVar("Result")
 
 
 class ComputeFailed(RuntimeError):
-    """The function raised an unexpected error, which the other process has logged, or no process could be started."""
+    """The function raised an unexpected error, which the other process has logged."""
+
+
+class NotStarted(ComputeFailed):
+    """No process could be started: no fault of the file."""
 
 
 class ComputePool:
@@ -85,7 +89,7 @@ class ComputePool:
         ReadingEnded
             The process ended. If it did so soon, the call was repeated, as the system may have been short of memory.
         ComputeFailed
-            The function raised another error, or no process could be started.
+            The function raised another error; NotStarted if no process could be started.
         """
         if not self.processes:
             return function(*given)
@@ -138,7 +142,7 @@ class ComputePool:
             self._end_server()
 
     def _fork(self) -> "_Process":
-        """Return a new process; the fork server is replaced once if it has ended. Raises ComputeFailed."""
+        """Return a new process; the fork server is replaced once if it has ended. Raises NotStarted."""
         with self._lock:
             control = self._running_server()
         try:
@@ -151,8 +155,8 @@ class ComputePool:
                     self._end_server()
                 control = self._running_server()
             return _forked(control)
-        except (OSError, EOFError) as error:  # such as too many open files: no fault of the file
-            raise ComputeFailed(f"No process could be started: {type(error).__name__}") from None
+        except (OSError, EOFError) as error:  # such as too many open files
+            raise NotStarted(f"No process could be started: {type(error).__name__}") from None
 
     def _end_server(self) -> None:
         if self._control is not None:

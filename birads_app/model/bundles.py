@@ -100,6 +100,11 @@ class Bundle:
             raise BundleError(msg("bundle-file-damaged", name=self.name, file=DIGESTS)) from error
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which lists those of all files."""
+        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
+
+    @property
     def created(self) -> date | None:
         """Date of the training; None if the manifest lacks it."""
         try:

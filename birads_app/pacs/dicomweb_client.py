@@ -101,6 +101,24 @@ def fetch_study(server: DicomWeb, study: str, spool: Spool) -> int:
         return spool.add_all(study, _retrieve_all(session, server, study, new))
 
 
+def retrieve_study(server: DicomWeb, study: str) -> Iterator[tuple[str, bytes]]:
+    """Retrieve the images of a study, whether they are stored or not; yield their instance UIDs and bytes.
+
+    Raises
+    ------
+    FetchFailed
+        As :func:`fetch_study`.
+    """
+    listed = _instances(web_client(server), server, study)
+    images = [
+        (_value(one, _SERIES), instance)
+        for instance, one in sorted(listed.items())
+        if _value(one, _CLASS) in STORAGE_CLASSES
+    ]
+    with web_session(server) as session:
+        yield from _retrieve_all(session, server, study, images)
+
+
 def _retrieve_all(
     session: Session, server: DicomWeb, study: str, listed: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, bytes]]:

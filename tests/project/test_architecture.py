@@ -66,6 +66,8 @@ ARROWS = {
     "birads_app.intake": ("birads_app.intake", *DOMAIN),
     "birads_app.practice": ("birads_app.practice", *DOMAIN),
     "birads_app.pacs": ("birads_app.pacs", "birads_app.intake", *DOMAIN),
+    "birads_app.cluster": ("birads_app.cluster", "birads_app.terms"),
+    "birads_app.scoring": ("birads_app.scoring", "birads_app.cluster", *OUTER),
     "birads_app.web": ("birads_app.web", "birads_app.svg", *OUTER),
     "birads_app.api": (
         "birads_app.api",
@@ -74,10 +76,11 @@ ARROWS = {
         "birads_app.web.security",
         *OUTER,
     ),
-    "birads_app.cli": ("birads_app.cli", *OUTER),
-    "training": ("training", "birads_app.svg", *MODEL),
+    "birads_app.cli": ("birads_app.cli", "birads_app.scoring", *OUTER),
+    "training": ("training", "birads_app.cluster", "birads_app.svg", *MODEL),
     "training.cli": (
         "training",
+        "birads_app.cluster",
         "birads_app.services.promotion",
         "birads_app.services.model_files",
         "birads_app.services.patient_digests",
@@ -105,9 +108,20 @@ CORE = ("birads_app.terms", "birads_app.files", "birads_app.imaging", "birads_ap
 HEAVY = {"tensorflow", "keras", "openvino", "sklearn", "imblearn"}
 RUNS_CODE_WHEN_LOADED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 RESTRICTS_PICKLE = "birads_app.compute.channel"
-# Libraries that open connections, and the modules that may: to the PACS, and to the identity provider.
-CONNECTS = ("requests", "httpx", "urllib.request", "http.client", "smtplib", "authlib", "dicomweb_client")
-MAY_CONNECT = ("birads_app.pacs", "birads_app.services.identity_provider")
+# Libraries that open connections, and the modules that may: to the PACS, to the identity provider, and to a cluster.
+CONNECTS = (
+    "requests",
+    "httpx",
+    "urllib.request",
+    "http.client",
+    "smtplib",
+    "authlib",
+    "dicomweb_client",
+    "distributed",
+)
+MAY_CONNECT = ("birads_app.pacs", "birads_app.services.identity_provider", "birads_app.cluster")
+# Packages of requirements-cluster.txt, without which everything else works.
+FOR_CLUSTERS = {"dask", "distributed", "pyarrow"}
 CALLS_HOME = {"openvino.tools", "openvino_telemetry", "nncf"}
 
 
@@ -231,6 +245,12 @@ def early_or_misplaced_heavy(module: Module) -> Iterator[str]:
             yield f"{module.path}:{found.line} imports {package}: only the engine and training may"
 
 
+def early_cluster(module: Module) -> Iterator[str]:
+    for found in imports(module):
+        if found.target.partition(".")[0] in FOR_CLUSTERS and not (found.late or found.typing):
+            yield f"{module.path}:{found.line} imports {found.target} at once; do it inside a function"
+
+
 def eager_factory(module: Module) -> Iterator[str]:
     if module.name == "birads_app":
         for found in imports(module):
@@ -300,6 +320,7 @@ RULES = [
     wrong_arrows_in_training,
     web_in_core_or_training,
     early_or_misplaced_heavy,
+    early_cluster,
     eager_factory,
     code_in_data,
     calls_home,
@@ -351,6 +372,7 @@ def test_every_module_is_checked() -> None:
         (early_or_misplaced_heavy, "birads_app/web/reading.py", "def f():\n    import tensorflow"),
         (early_or_misplaced_heavy, "training/cli/commands.py", "from keras import Model"),
         (eager_factory, "birads_app/__init__.py", "from birads_app.web import reading"),
+        (early_cluster, "birads_app/cluster/connection.py", "from distributed import Client"),
         (code_in_data, "birads_app/model/bundle.py", "import pickle"),
         (
             code_in_data,

@@ -13,7 +13,16 @@ from tests.support.lock import INCLUDED, with_included
 from tests.support.packages import ROOT, closure, hashed_blocks, normal, requirements
 
 # Imported where they are installed; docs/dependencies.md says for what.
-OPTIONAL = {"tf2onnx", "onnx", "onnxruntime", "tensorboard", "mlflow", "mlflow-skinny"}
+OPTIONAL = {
+    "distributed",
+    "pyarrow",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+    "tensorboard",
+    "mlflow",
+    "mlflow-skinny",
+}
 INSTALLERS = {"pip", "setuptools", "wheel"}  # the environment's own, in any version
 
 
