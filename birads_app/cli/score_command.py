@@ -14,7 +14,7 @@ from birads_app.model import bundles, registry
 from birads_app.terms.counts import counted
 
 if TYPE_CHECKING:
-    from birads_app.scoring.archive import ScoringSummary
+    from birads_app.scoring.scoring_run import ScoringSummary
 
 # What speaks to the network is imported when it is needed: web workers never do.
 
@@ -90,10 +90,10 @@ def _scored(
 ) -> "ScoringSummary":
     from birads_app.deid.pseudonyms import site_pseudonyms
     from birads_app.pacs.results import dicom_web_of
-    from birads_app.scoring.archive import score_archive
     from birads_app.scoring.partitions import listing_of
     from birads_app.scoring.result_parts import ResultParts
     from birads_app.scoring.scorer import ScoringTask
+    from birads_app.scoring.scoring_run import score_archive
 
     settings: Settings = current_app.extensions["birads_settings"]
     models = settings.models.resolve()

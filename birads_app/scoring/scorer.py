@@ -45,7 +45,7 @@ _SERVER_DOWN = ("server-unreachable", "server-http-error", "server-certificates-
 
 @dataclass(frozen=True)
 class ScoringTask:
-    """What all partitions of an archive have in common.
+    """Instructions for a worker, the same for all partitions of an archive.
 
     model : folder of the bundle, the same on all machines
     facts : of this machine, from :func:`worker_facts`

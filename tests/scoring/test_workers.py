@@ -145,7 +145,7 @@ def _as_if_elsewhere() -> dict[str, str]:
 def test_a_worker_that_joins_later_is_compared_as_well(
     score: Score, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("birads_app.scoring.archive.check_workers", lambda *_: None)
+    monkeypatch.setattr("birads_app.scoring.scoring_run.check_workers", lambda *_: None)
     monkeypatch.setattr(scorer, "__version__", "0.0.1")
     said = score(pictures, tmp_path / "out", status=1).output
     assert "A worker has version" in said and "in place of 0.0.1" in said
