@@ -273,6 +273,7 @@ class Site:
     target : folder that receives the new bundle; ``models`` when None
     work : folder of run directories, from which interrupted trainings resume; None keeps nothing
     patient_digest : function from a patient ID to its digest under the site's key; None without such a key
+    scheduler : address of a Dask cluster that computes features; None to compute them here
     """
 
     models: Path
@@ -282,3 +283,4 @@ class Site:
     target: Path | None = None
     work: Path | None = None
     patient_digest: Callable[[str], bytes] | None = None
+    scheduler: str | None = None

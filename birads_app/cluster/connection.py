@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -183,3 +183,28 @@ def run_all(
             fill()
     except (CancelledError, OSError) as error:
         raise ClusterError(f"The connection to the scheduler was lost ({type(error).__name__}).") from None
+
+
+@contextmanager
+def sharing(client: Client, name: str, value: object) -> Iterator[None]:
+    """Give a value to every worker for the block, also to those that join or are restarted meanwhile."""
+    from distributed import WorkerPlugin
+
+    class Shared(WorkerPlugin):
+        def __init__(self) -> None:
+            self.name, self.value = name, value
+
+    client.register_plugin(Shared())
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # of a connection that was lost
+            client.unregister_worker_plugin(name)
+
+
+def shared_value(name: str) -> Any:
+    """Return a value that :func:`sharing` gives to workers; to be called by a task."""
+    from distributed import get_worker
+
+    plugin: Any = get_worker().plugins[name]
+    return plugin.value

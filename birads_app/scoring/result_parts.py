@@ -22,6 +22,7 @@ from typing import Any
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.files import atomic
 from birads_app.model import ood
+from birads_app.model.image_prediction import SCHEMA
 from birads_app.scoring.partitions import Partition
 from birads_app.scoring.scorer import FailedFile, ScoredImage, ScoredPartition
 from birads_app.terms.errors import InputError
@@ -30,6 +31,8 @@ RUN, FAILURES, EXAMS = "_run.json", "_failures.csv", "_exams.parquet"
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
 _FAILURES_OF_PARTS = "_failures"
 _FAILURE_COLUMNS = ("file", "code", "reason")
+# Members of a prediction's JSON that are columns of their own; probabilities are a column for each category.
+_MEMBERS = tuple(name for name in SCHEMA["properties"] if name != "probabilities")
 
 
 class ResultsDiffer(InputError):
@@ -126,9 +129,8 @@ class ResultParts:
     def _schema(self) -> Any:
         import pyarrow
 
-        text, real, truth = pyarrow.string(), pyarrow.float64(), pyarrow.bool_()
-        texts, word = pyarrow.list_(text), pyarrow.dictionary(pyarrow.int32(), text)
-        mark = pyarrow.struct([(name, real) for name in ("x", "y", "width", "height", "score")])
+        text, real = pyarrow.string(), pyarrow.float64()
+        word = pyarrow.dictionary(pyarrow.int32(), text)
         return pyarrow.schema(
             [
                 ("image", text),
@@ -139,13 +141,9 @@ class ResultParts:
                 ("laterality", word),
                 ("view", word),
                 ("role", word),
-                ("category", word),
                 *((f"p_{code}", real) for code in self.classes),
-                ("prediction_set", texts),
-                ("out_of_distribution", truth),
-                ("warnings", texts),
-                ("breast_share", real),
-                ("marks", pyarrow.list_(mark)),
+                *((name, _arrow_type(SCHEMA["properties"][name])) for name in _MEMBERS),
+                ("out_of_distribution", pyarrow.bool_()),
                 ("model", word),
                 ("model_digest", word),
                 ("failure", word),
@@ -161,13 +159,9 @@ class ResultParts:
             "laterality": image.laterality,
             "view": image.view,
             "role": image.role.value,
-            "category": found.category,
             **{f"p_{code}": value for code, value in found.probabilities.items()},
-            "prediction_set": list(found.prediction_set),
+            **{name: value for name, value in found.to_json().items() if name in _MEMBERS},
             "out_of_distribution": ood.WARNING in found.warnings,
-            "warnings": [str(warning) for warning in found.warnings],
-            "breast_share": found.breast_share,
-            "marks": [mark.to_json() for mark in found.marks],
             "model": self.model,
             "model_digest": self.model_digest,
         }
@@ -202,3 +196,14 @@ def _as_csv(failures: Sequence[FailedFile]) -> bytes:
 def _printable(name: str) -> str:
     """Return a path as Parquet can store it, with question marks for bytes that are no UTF-8."""
     return name.encode("utf-8", "replace").decode()
+
+
+def _arrow_type(described: Mapping[str, Any]) -> Any:
+    """Return the type of a column from the JSON schema of its values."""
+    import pyarrow
+
+    if described["type"] == "array":
+        return pyarrow.list_(_arrow_type(described["items"]))
+    if described["type"] == "object":
+        return pyarrow.struct([(name, _arrow_type(one)) for name, one in described["properties"].items()])
+    return pyarrow.float64() if "number" in described["type"] else pyarrow.string()

@@ -64,6 +64,7 @@ def train(
     reason: str,
     progress: Path | None,
     log_to: tuple[str, ...],
+    scheduler: str | None,
     **hyperparameters: Any,
 ) -> None:
     """Train a model on labelled mammograms."""
@@ -72,12 +73,12 @@ def train(
     with training_errors(name), written_to(progress, lambda error: one_line(error, name)):
         _check_usage(data, phantoms, preset, resume, hyperparameters)
         if resume:
-            _resume(name, promote, log_to)
+            _resume(name, promote, log_to, scheduler)
         else:
             source = data or _phantom_set(phantoms or 0)
             if preset:
                 source, hyperparameters = _of_preset(preset, source, hyperparameters)
-            _train_head(options.train_config(source, name, hyperparameters), promote, log_to)
+            _train_head(options.train_config(source, name, hyperparameters), promote, log_to, scheduler)
         if promote:
             promoted(name, reason)
         elif _may_serve(name):
@@ -108,7 +109,7 @@ def _given(*parameters: str) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in given)
 
 
-def _resume(name: str, promote: bool, log_to: tuple[str, ...]) -> None:
+def _resume(name: str, promote: bool, log_to: tuple[str, ...], scheduler: str | None) -> None:
     """Continue an interrupted training; where the model is written already, only clean up."""
     from training.config import TrainConfig
 
@@ -117,7 +118,7 @@ def _resume(name: str, promote: bool, log_to: tuple[str, ...]) -> None:
         directory.remove()
         click.echo(f"The training of {name} had finished and the model is written. Nothing is left to do.")
         return
-    _train_head(TrainConfig.read(directory.settings()), promote, log_to, resume=True)
+    _train_head(TrainConfig.read(directory.settings()), promote, log_to, scheduler, resume=True)
 
 
 def _of_preset(preset: str, data: Path, hyperparameters: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
@@ -142,7 +143,13 @@ def _phantom_set(patients: int) -> Path:
     return folder
 
 
-def _train_head(config: "TrainConfig", promote: bool, log_to: tuple[str, ...], resume: bool = False) -> None:
+def _train_head(
+    config: "TrainConfig",
+    promote: bool,
+    log_to: tuple[str, ...],
+    scheduler: str | None,
+    resume: bool = False,
+) -> None:
     if promote and (config.resampling, config.split) != ("smote-train", "patient"):
         raise click.UsageError("--promote needs --resampling smote-train and --split patient.")
     from training.pipeline import experiment_logs
@@ -150,7 +157,7 @@ def _train_head(config: "TrainConfig", promote: bool, log_to: tuple[str, ...], r
     from training.presets import about
 
     with experiment_logs.written(log_to, config, Path(settings().instance) / "logs") as logs:
-        finished = run(config, site(), say=click.echo, resume=resume, about=about(config.preset))
+        finished = run(config, site(scheduler), say=click.echo, resume=resume, about=about(config.preset))
         figures = {**finished.evaluation.figures, **finished.evaluation.screening}
         experiment_logs.finish(logs, {name: figure.value for name, figure in figures.items()})
     click.echo(finished.summary)
@@ -206,7 +213,14 @@ def check_dataset(
 
 @_commands.command("reproduce", cls=CommandWithFormerOptions)
 @options.reproduction
-def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **hyperparameters: Any) -> None:
+def reproduce(
+    data: Path,
+    heads: str,
+    classes: str | None,
+    out: Path | None,
+    scheduler: str | None,
+    **hyperparameters: Any,
+) -> None:
     """Compare the paper's protocol with a leak-free one on your data.
 
     The same command continues an interrupted one.
@@ -219,7 +233,9 @@ def reproduce(data: Path, heads: str, classes: str | None, out: Path | None, **h
         config = options.train_config(data, "reproduction", {"classes": classes, **hyperparameters})
         if out:
             out.mkdir(parents=True, exist_ok=True)
-        result = run(config, options.codes(heads), site(), say=lambda line: click.echo(line, err=True))
+        result = run(
+            config, options.codes(heads), site(scheduler), say=lambda line: click.echo(line, err=True)
+        )
         for line in lines(result):
             click.echo(line)
         if out:

@@ -69,8 +69,8 @@ def settings() -> Any:
     return current_app.extensions["birads_settings"]
 
 
-def site() -> "Site":
-    """Return the folders and the engine of the settings."""
+def site(scheduler: str | None = None) -> "Site":
+    """Return the folders and the engine of the settings, and the cluster that a command names."""
     from birads_app.services import patient_digests
     from training.config import Site
 
@@ -82,6 +82,7 @@ def site() -> "Site":
         precision=configured.precision,
         work=Path(configured.instance) / "training",
         patient_digest=patient_digests.keyed(),
+        scheduler=scheduler,
     )
 
 

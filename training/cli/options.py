@@ -44,6 +44,12 @@ _CONFIG = click.option(
     help="YAML file of these options, for example learning_rate: 0.0005. Options on the command line override it.",
 )
 
+_SCHEDULER = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask scheduler, such as tcp://10.0.0.5:8786, whose workers compute the features.",
+)
+
 # Options of flask train besides hyperparameters.
 _NEW_MODEL = (
     click.option("--data", type=DATA, help=DATA_HELP),
@@ -87,6 +93,7 @@ _NEW_MODEL = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Write the progress to this JSON file.",
     ),
+    _SCHEDULER,
 )
 
 Command = Callable[..., Any]
@@ -145,6 +152,7 @@ def tuning(command: Command) -> Command:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write the best settings to this YAML file, for flask train --config.",
         ),
+        _SCHEDULER,
         *map(_hyperparameter, config.hyperparameters()),
     )
 
@@ -216,6 +224,7 @@ def reproduction(command: Command) -> Command:
             type=click.Path(file_okay=False, path_type=Path),
             help="Write reproduction.html and reproduction.json to this folder.",
         ),
+        _SCHEDULER,
     )
 
 

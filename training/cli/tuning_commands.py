@@ -25,6 +25,7 @@ def search_hyperparameters(
     search: str | None,
     objective: str,
     out: Path | None,
+    scheduler: str | None,
     **hyperparameters: Any,
 ) -> None:
     """Search for hyperparameters by cross-validation, without the test part.
@@ -38,7 +39,7 @@ def search_hyperparameters(
         config = options.train_config(data, check_name(name), hyperparameters)
         chosen = hyperparameter_search.plan(config, options.codes(search), objective, trials)
         storage = Path(settings().instance) / "tuning" / f"{name}.sqlite"
-        result = hyperparameter_search.run(chosen, site(), storage, click.echo)
+        result = hyperparameter_search.run(chosen, site(scheduler), storage, click.echo)
         click.echo(
             f"Best of {result.trials} trials, cross-validated by patient: {objective} {result.reached}."
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birads_app.model import ood, preprocess
+from birads_app.model import preprocess
 from birads_app.model.preprocess import ModelInput
 from training import progress
 from training.config import Site
@@ -20,7 +20,9 @@ from training.data.prepared_images import PreparedImages
 from training.data.usable_images import RejectedFile, select
 from training.engine.fit_arguments import Head
 from training.errors import DatasetError
+from training.features import remote_features
 from training.features.extractor import Extractor
+from training.features.feature_rows import FeatureRows, rows_of
 from training.features.feature_store import open_store
 
 # Pixels that pass the backbone at a time: 16 images of 224 x 224. More take more memory, not less time.
@@ -98,6 +100,8 @@ def extract(
         No image can be used.
     OSError
         The cache cannot be written, for example because the disk is full; features so far are kept.
+    ClusterError
+        The cluster that the site names cannot do it; likewise.
     """
     included, rejected = select(loaded)
     if not included:
@@ -123,7 +127,7 @@ class _FeatureMaker:
     """Computation of missing features of a head: from stored maps if there are any, else from images."""
 
     def __init__(self, prepared: PreparedImages, extractor: Extractor, kind: Head, site: Site) -> None:
-        self._prepared, self._extractor, self._kind = prepared, extractor, kind
+        self._prepared, self._extractor, self._kind, self._site = prepared, extractor, kind, site
         probe = extractor.maps(np.zeros((1, *extractor.size, 3), np.float32))
         self.map_shape: tuple[int, int, int] = probe.shape[1:]
         width = kind.features(probe).shape[1]
@@ -145,23 +149,43 @@ class _FeatureMaker:
             pixels = self._extractor.size.height * self._extractor.size.width
             count = max(1, _PIXELS // pixels)
             for batch in _batches(from_maps, count):
-                self._keep(batch, self._whole.get(batch)[:].reshape(-1, *self.map_shape))
+                maps = self._whole.get(batch)[:].reshape(-1, *self.map_shape)
+                self._keep(batch, rows_of(maps, self._kind, self._channel))
                 bar.step(len(batch))
-            for batch in _batches(from_images, count):
-                grey = self._prepared.grey(batch)[:].reshape(-1, *self._prepared.size)
-                self._keep(batch, self._extractor.maps(preprocess.standardise(grey)))
+            for batch, rows in self._computed(from_images, count):
+                self._keep(batch, rows)
                 bar.step(len(batch))
         return len(digests) - len(from_images)
 
-    def _keep(self, digests: Sequence[bytes], maps: np.ndarray) -> None:
-        """Round new maps to float16 like stored ones, so that a second run gives the same features."""
-        import tensorflow as tf  # its casts take a fifth of the time of NumPy's
+    def _computed(
+        self, digests: Sequence[bytes], count: int
+    ) -> Iterator[tuple[Sequence[bytes], FeatureRows]]:
+        """Compute the rows of images that have to pass the backbone, here or on a cluster."""
+        if digests and self._site.scheduler:
+            yield from remote_features.compute(
+                digests,
+                count,
+                self._prepared,
+                self._extractor,
+                self._kind,
+                (self._site.engine, self._site.precision),
+                self._site.scheduler,
+            )
+            return
+        for batch in _batches(digests, count):
+            grey = self._prepared.grey(batch)[:].reshape(-1, *self._prepared.size)
+            yield (
+                batch,
+                rows_of(self._extractor.maps(preprocess.standardise(grey)), self._kind, self._channel),
+            )
 
-        rounded = tf.cast(tf.cast(maps, tf.float16), tf.float32).numpy()
-        self.averages.add(digests, ood.average(rounded))
+    def _keep(self, digests: Sequence[bytes], rows: FeatureRows) -> None:
+        """Store rows; the head's last, by which an image counts as known."""
+        self.averages.add(digests, rows.averages)
         if self.activation:
-            self.activation.add(digests, rounded[..., self._channel].reshape(len(rounded), -1))
-        self.store.add(digests, self._kind.features(rounded))
+            assert rows.activation is not None
+            self.activation.add(digests, rows.activation)
+        self.store.add(digests, rows.features)
 
 
 def _batches(digests: Sequence[bytes], count: int) -> Iterator[Sequence[bytes]]:
