@@ -6,5 +6,5 @@ from birads_app.services.startup import start
 
 __all__ = ["app"]
 
-if start(app):
+if start(app) and app.extensions["birads_settings"].compute_tier == "local":
     upload_worker.start(app)

@@ -105,6 +105,7 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.compute.pool import ComputePool
     from birads_app.compute.process import Limits
     from birads_app.intake.admission import Admission, give_back_place
+    from birads_app.intake.shared_admission import SharedAdmission
     from birads_app.intake.upload_queue import Arriving
     from birads_app.model.predictor import ModelSource
     from birads_app.monitoring import instruments
@@ -118,7 +119,11 @@ def _connect(app: Flask, settings: Settings) -> None:
     app.extensions["birads_site_key"] = site_keys.load(settings)
     app.extensions["birads_provider"] = _identity_provider(settings)
     database.init_app(app, settings.instance)
-    app.extensions["birads_admission"] = Admission(settings.uploads_at_once, settings.uploads_waiting)
+    app.extensions["birads_admission"] = (
+        Admission(settings.uploads_at_once, settings.uploads_waiting)
+        if settings.compute_tier == "local"
+        else SharedAdmission(app.extensions["birads_locks"], settings.uploads_waiting)
+    )
     app.teardown_request(give_back_place)
     app.extensions["birads_arriving"] = Arriving()
     logging_options = settings.log_level, settings.log_format
@@ -136,6 +141,7 @@ def _connect(app: Flask, settings: Settings) -> None:
             logging_options,
             Limits(memory=8 << 30, calls=sys.maxsize, kept=2 << 30),  # TensorFlow reserves most of it
         ),
+        at_once=settings.compute_tier == "local",
     )
 
 
@@ -211,6 +217,7 @@ def _add_commands(app: Flask) -> None:
         administration,
         audit_commands,
         bin_commands,
+        compute_command,
         dicom_network,
         maintenance_commands,
         practice_tables,
@@ -221,6 +228,7 @@ def _add_commands(app: Flask) -> None:
         administration,
         audit_commands,
         bin_commands,
+        compute_command,
         dicom_network,
         practice_tables,
         maintenance_commands,

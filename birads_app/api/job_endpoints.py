@@ -10,7 +10,7 @@ from flask import Response, current_app, g, jsonify, request, url_for
 from birads_app.api.authentication import bp
 from birads_app.api.exam_json import exam_json
 from birads_app.api.multipart import write_files
-from birads_app.intake import upload_queue
+from birads_app.intake import upload_queue, uploads
 from birads_app.intake.ingest import check_count
 from birads_app.intake.repetition import KeyReused, job_id_of_key
 from birads_app.records import exams, jobs, reading_acts, upload_store
@@ -71,6 +71,7 @@ def receive(user: User, key: str | None) -> Job:
             store.remove(draft.name)
     if entered.digest != draft.digest():
         raise KeyReused(msg("upload-key-reused"))
+    uploads.announce(entered)
     return entered
 
 

@@ -10,7 +10,7 @@ from birads_app.api.exam_json import exam_json
 from birads_app.api.job_endpoints import job_json, receive
 from birads_app.api.multipart import files_of
 from birads_app.api.preferences import ASYNC, is_async
-from birads_app.intake.ingest import ingest_studies
+from birads_app.intake import uploads
 from birads_app.records import assessments, exams, reading_acts
 from birads_app.records.errors import NotFound
 from birads_app.terms.messages import msg
@@ -34,7 +34,7 @@ def create() -> ResponseReturnValue:
         job = receive(g.api_user, key)
         headers = {"Location": url_for("api.job", job_id=job.id), "Preference-Applied": ASYNC}
         return jsonify(job_json(job)), 202, headers
-    stored = ingest_studies(files_of(request), g.api_user, key=key)
+    stored = uploads.ingest(files_of(request), g.api_user, key=key)
     if len(stored) > 1:
         return jsonify(exams=[exam_json(exam, g.api_grant) for exam in stored]), 201
     location = url_for("api.show", exam_id=stored[0].id)

@@ -1,4 +1,7 @@
-"""Thread that reads uploads after their answer, one at a time in an installation, when nothing else needs a process.
+"""Work on uploads that are not read by the request that brings them.
+
+Without a compute tier, a thread reads those whose answer was given before, one at a time in an installation, when
+nothing else needs a process. With it, :mod:`birads_app.api.compute_worker` reads all.
 
 A process may be killed at any moment: the upload is then read again, and becomes the same exams.
 """
@@ -9,14 +12,15 @@ import threading
 import time
 
 from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from birads_app.compute.turns import Urgency
-from birads_app.imaging.source_file import SourceFile
+from birads_app.intake import upload_answer
 from birads_app.intake.ingest import IntakeRefused, in_short, ingest_studies
 from birads_app.logs import request_id, where
 from birads_app.monitoring import instruments
 from birads_app.records import disk_space, jobs, upload_store
-from birads_app.records.errors import NotFound
+from birads_app.records.errors import AttemptOvertaken, NotFound, SharedStateUnavailable
 from birads_app.records.job_table import Job
 from birads_app.records.schema import Exam
 from birads_app.records.upload_store import UploadCutOff, UploadStore
@@ -49,7 +53,7 @@ def run_due(app: Flask) -> bool:
             job = jobs.due_upload()
             if job is None:
                 return False
-            _run(job, store)
+            work_on(job, store)
             return True
 
 
@@ -65,43 +69,59 @@ def _repeat(app: Flask) -> None:
             time.sleep(_PAUSE_S)
 
 
-def _run(job: Job, store: UploadStore) -> None:
-    """Make an attempt, and store how it ended."""
+def work_on(job: Job, store: UploadStore) -> None:
+    """Make an attempt, and store how it ended; nothing if the job has ended."""
     attempt = jobs.begin(job.id)
     if not attempt:
         return
     request_id.set(job.id)
     completed = False
+    awaited = job.urgency != Urgency.LATER
     try:
-        stored = _ingest(job, store)
-        jobs.finish(job.id, [exam.id for exam in stored])
-        store.remove(job.file)
+        if awaited and attempt > _ENDINGS_MAX:
+            raise ReadingEnded(msg("reading-ended"))
+        stored = _ingest(job, store, attempt)
+        answer = store.put(upload_answer.of_exams(stored)) if awaited else ""
+        ended = jobs.finish(job.id, attempt, [exam.id for exam in stored], answer)
+        store.remove(job.file if ended else answer)
         completed = True
+    except AttemptOvertaken:
+        log.warning("Another process works on job %s", job.id)
     except (FileNotFoundError, UploadCutOff):
         log.error("The files of job %s are missing or damaged", job.id)
-        _refuse(job, store, BiradsError(msg("job-files-missing")))
+        _refuse(job, attempt, store, BiradsError(msg("job-files-missing")))
     except BiradsError as error:
-        if _may_pass(error, attempt):
+        passes = _may_pass(error, attempt)
+        if passes and (not awaited or isinstance(error, SharedStateUnavailable)):
             log.warning("Job %s waits after attempt %d: %s", job.id, attempt, _reason(error))
-            jobs.put_off(job.id, _reason(error))
+            jobs.put_off(job.id, attempt, _reason(error))
         else:
-            _refuse(job, store, error)
+            _refuse(job, attempt, store, error)
             completed = True
     except Exception as error:
-        log.error("Job %s waits after attempt %d:\n%s", job.id, attempt, where(error))
-        jobs.put_off(job.id, msg("job-interrupted"))
+        log.error("Job %s: attempt %d failed:\n%s", job.id, attempt, where(error))
+        if awaited and (attempt >= _ENDINGS_MAX or not isinstance(error, SQLAlchemyError)):
+            _refuse(job, attempt, store, error)
+        else:
+            jobs.put_off(job.id, attempt, msg("job-interrupted"))
     finally:
         instruments.count_background(_TASK, completed=completed)
         request_id.set("")
 
 
-def _ingest(job: Job, store: UploadStore) -> list[Exam]:
+def _ingest(job: Job, store: UploadStore, attempt: int) -> list[Exam]:
     """Read the files; the exams have the ids that they would have in any other attempt."""
     assert job.user is not None
     key = store.repeat_key(job.file) or f"\0{job.id}"  # a character that no client's key has
     disk_space.check(current_app.extensions["birads_settings"])
-    sent = (SourceFile(name, content) for name, content in store.files(job.file))
-    return ingest_studies(sent, job.user, key=key, urgency=Urgency.LATER)
+    return ingest_studies(
+        store.files(job.file),
+        job.user,
+        once=store.is_once(job.file),
+        key=key,
+        urgency=Urgency(job.urgency),
+        check=lambda current: jobs.check_attempt(current, job.id, attempt),
+    )
 
 
 def _may_pass(error: BiradsError, attempt: int) -> bool:
@@ -114,16 +134,23 @@ def _may_pass(error: BiradsError, attempt: int) -> bool:
     return not any(issubclass(kind, InputError | NotFound) for kind in kinds)
 
 
-def _refuse(job: Job, store: UploadStore, error: BiradsError) -> None:
+def _refuse(job: Job, attempt: int, store: UploadStore, error: Exception) -> None:
     """Store the answer that the upload would have had, and remove its files."""
-    problems = error.problems if isinstance(error, IntakeRefused) else []
-    answer = {
-        "status": status_of(error),
-        "error": str(error.message),
-        "problems": [{"file": problem.filename, "error": str(problem.message)} for problem in problems],
-    }
-    jobs.refuse(job.id, _reason(error), store.put(json.dumps(answer)))
-    store.remove(job.file)
+    if job.urgency == Urgency.LATER and isinstance(error, BiradsError):
+        problems = error.problems if isinstance(error, IntakeRefused) else []
+        text = json.dumps(
+            {
+                "status": status_of(error),
+                "error": str(error.message),
+                "problems": [{"file": one.filename, "error": str(one.message)} for one in problems],
+            }
+        )
+    else:
+        text = upload_answer.of_error(error)
+    answer = store.put(text)
+    reason = _reason(error) if isinstance(error, BiradsError) else msg("job-interrupted")
+    ended = jobs.refuse(job.id, attempt, reason, answer)
+    store.remove(job.file if ended else answer)
 
 
 def _reason(error: BiradsError) -> str:

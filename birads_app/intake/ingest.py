@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from flask import current_app
+from sqlalchemy.orm import Session
 
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
@@ -40,6 +41,7 @@ from birads_app.model.predictor import ModelSource
 from birads_app.monitoring import instruments
 from birads_app.records import audit_log, exams, files, prior_searches, refused_files, view_corrections
 from birads_app.records.derivation_queue import Announcement, announce
+from birads_app.records.errors import AttemptOvertaken
 from birads_app.records.schema import Exam, Status, User
 from birads_app.terms.errors import BiradsError, InputError
 from birads_app.terms.messages import Message, join, msg
@@ -89,7 +91,12 @@ class IntakeRefused(BiradsError):
         self.problems = problems
 
 
-def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exam | None:
+def ingest_received(
+    sent: Iterable[SourceFile],
+    user: User,
+    exam_id: str,
+    check: Callable[[Session], None] | None = None,
+) -> Exam | None:
     """Read, predict and store the objects of a study from the network as one exam.
 
     Objects that are stored already and have not changed are passed over, as are the product's own results. Unusable
@@ -100,6 +107,7 @@ def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exa
     ----------
     sent : in order of arrival, best lazily, because each content is released after it is read; with neutral names
     exam_id : id of the exam, so that a repeat after a crash creates no second one
+    check : as for :func:`birads_app.records.exams.store`
 
     Returns
     -------
@@ -127,12 +135,16 @@ def ingest_received(sent: Iterable[SourceFile], user: User, exam_id: str) -> Exa
             exam.status = Status.PRIOR
         over = [msg("objects-over-limit", most=_OBJECTS_MAX)] if unread or len(images) > _OBJECTS_MAX else []
         completeness.describe(exam, _reasons(refused), [*over, *sharing_uids(distinct)])
-        return _store([exam], distinct, reader, user)[0]
+        return _store([exam], distinct, reader, user, check)[0]
 
 
 @instruments.timed("store")
 def _store(
-    drafted: Iterable[Exam], images: Iterable[ReadImage], reader: ImageReader, user: User
+    drafted: Iterable[Exam],
+    images: Iterable[ReadImage],
+    reader: ImageReader,
+    user: User,
+    check: Callable[[Session], None] | None,
 ) -> list[Exam]:
     """Store exams with their images' files, all or none; their images know their names as sent."""
     stored: list[Exam] = []
@@ -147,15 +159,15 @@ def _store(
             part = files.part_of(reader.draft, sent_names)
             try:
                 announced.append(announce(exam.id, materials))
-                stored.append(exams.store(exam, part, user, view_corrections.acts_on_arrival(exam)))
+                stored.append(exams.store(exam, part, user, view_corrections.acts_on_arrival(exam), check))
             finally:
                 files.discard(part)
             for image in stored[-1].images:
                 image.sent_name = sent_names.get(image.id, "")
-    except BaseException:
+    except BaseException as error:
         for announcement in announced:
             announcement.withdraw()
-        for exam in stored:
+        for exam in () if isinstance(error, AttemptOvertaken) else stored:  # the other process counts on them
             exams.undo(exam, user)
         raise
     for announcement in announced:
@@ -221,6 +233,7 @@ def ingest_studies(
     once: bool = False,
     key: str | None = None,
     urgency: Urgency = Urgency.REQUEST,
+    check: Callable[[Session], None] | None = None,
 ) -> list[Exam]:
     """Read, predict and store files of one or several exams, including archives: all exams, or none.
 
@@ -230,6 +243,7 @@ def ingest_studies(
         model
     key : of the request, with which the user may repeat it; its exams are then returned instead of being stored again
     urgency : of reading the files
+    check : as for :func:`birads_app.records.exams.store`
 
     Raises
     ------
@@ -248,12 +262,14 @@ def ingest_studies(
         images = _read_upload(chain(first, arriving), reader, companions, user, urgency)
         drafted = _draft_exams(images, companions, reader, user, key)
         with nullcontext() if key is None else files.only_one(drafted[0].id):
-            find = exam_of_key if key is not None else stored_exam if once else lambda exam: None
-            existing = [find(exam) for exam in drafted]
+            existing = [
+                (exam_of_key(exam) if key is not None else None) or (stored_exam(exam) if once else None)
+                for exam in drafted
+            ]
             new = [exam for exam, stored in zip(drafted, existing, strict=True) if stored is None]
-            for exam in new if key is not None else ():
+            for exam in new if key is not None and check is None else ():
                 files.withdraw(exam)  # remains of an interrupted attempt
-            created = iter(_store(new, images, reader, user))
+            created = iter(_store(new, images, reader, user, check))
         for stored in filter(None, existing):
             stored.already_stored = True
         return [stored or next(created) for stored in existing]

@@ -124,6 +124,7 @@ class ModelSource:
     While one thread loads a new model, other threads use the previous one.
 
     pool : for the engine's process; None or a pool without processes to compute in this one
+    at_once : start that process with the model, and not with the first image
     """
 
     def __init__(
@@ -133,10 +134,11 @@ class ModelSource:
         precision: str = "bf16",
         threads: int | None = None,
         pool: ComputePool | None = None,
+        at_once: bool = True,
     ):
         self._models = models
         self._options = (engine, precision, threads)
-        self._pool = pool
+        self._pool, self._at_once = pool, at_once
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
         self._predictor: Predictor | None = None
@@ -174,7 +176,8 @@ class ModelSource:
             bundle = bundles.load(self._models / registry.current_name(self._models))
             if self._pool is None or not self._pool.processes:
                 return Predictor.load(bundle, *self._options)
-            return Predictor.warmed_up(bundle, EngineProcess(self._pool, bundle, self._options))
+            engine = EngineProcess(self._pool, bundle, self._options)
+            return Predictor.warmed_up(bundle, engine) if self._at_once else Predictor(bundle, engine)
         except ModelError as error:
             if self._predictor is None:
                 raise

@@ -20,9 +20,9 @@ from birads_app.monitoring import instruments
 from birads_app.pacs.prior_requests import request_priors
 from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
-from birads_app.records import assessments, exams, files, jobs, outbox, spool, users
-from birads_app.records.errors import NotFound
-from birads_app.records.schema import Delivery, Exam
+from birads_app.records import assessments, exams, jobs, outbox, spool, users
+from birads_app.records.errors import AttemptOvertaken, NotFound
+from birads_app.records.schema import Delivery
 from birads_app.records.spool import SpooledStudy
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
@@ -107,28 +107,35 @@ def _repeat(app: Flask, step: Callable[..., None], stop: threading.Event) -> Non
 
 def _attempt(study: SpooledStudy) -> None:
     """Ingest a study if its next attempt is due."""
-    if not jobs.begin_study(study.exam_id):
+    attempt = jobs.begin_study(study.exam_id)
+    if not attempt:
         return
     try:
-        _ingest(study)
+        _ingest(study, attempt)
+    except AttemptOvertaken:
+        log.warning("Exam %s is made by another process", study.exam_id)
     except BiradsError as error:
         log.error("Exam %s waits in the spool: %s", study.exam_id, error)
-        jobs.put_off(study.exam_id, error.message)
+        jobs.put_off(study.exam_id, attempt, error.message)
     except Exception as error:
         log.error("Exam %s waits in the spool:\n%s", study.exam_id, where(error))
-        jobs.put_off(study.exam_id, msg("job-interrupted"))
+        jobs.put_off(study.exam_id, attempt, msg("job-interrupted"))
     else:
         jobs.close_study(study.exam_id)
 
 
-def _ingest(study: SpooledStudy) -> None:
+def _ingest(study: SpooledStudy, attempt: int) -> None:
     """Create an exam from the new objects of a study, and remove the study from the spool once it is stored."""
     if not exams.exists(study.exam_id):
-        files.withdraw(Exam(id=study.exam_id))  # remains of an interrupted attempt
         objects = (
             SourceFile(f"{number}.dcm", data) for number, data in enumerate(spool.of_app().read(study), 1)
         )
-        exam = ingest_received(objects, users.network_account(), study.exam_id)
+        exam = ingest_received(
+            objects,
+            users.network_account(),
+            study.exam_id,
+            lambda current: jobs.check_attempt(current, study.exam_id, attempt),
+        )
         for reason in exam.attention if exam is not None else ():
             log.warning("Exam %s needs attention: %s", study.exam_id, reason)
     spool.of_app().remove(study)

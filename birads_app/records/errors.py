@@ -15,6 +15,7 @@ BiradsError
 ├── PatientNotCertain   the exam's files name different patients
 ├── TrainingRefused     a training cannot be started, stopped or resumed
 ├── DatasetRefused      a data set cannot be added, read or checked
+├── AttemptOvertaken    another process has begun with the job
 ├── SharedStateUnavailable   Redis does not answer
 ├── RestoreUnfinished   the instance folder has half of a backup
 ├── ReasonMissing       an exam is to be deleted without a reason
@@ -123,6 +124,10 @@ class ProviderFailed(BiradsError):
 
 class SiteKeyDiffers(BiradsError):
     """Data was encrypted with another site key than the server's."""
+
+
+class AttemptOvertaken(BiradsError):
+    """Another process has begun with the job, because this one seemed to have ended."""
 
 
 class SharedStateUnavailable(BiradsError):

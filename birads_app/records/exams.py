@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, select
@@ -96,19 +96,30 @@ def fingerprints(*uids: str) -> set[str | None]:
     return set(session().scalars(stored.where(Image.sop_uid.in_(uids), present())))
 
 
-def store(exam: Exam, draft: Path, who: User, acts: Iterable[tuple[str, str]] = ()) -> Exam:
+def store(
+    exam: Exam,
+    draft: Path,
+    who: User,
+    acts: Iterable[tuple[str, str]] = (),
+    check: Callable[[Session], None] | None = None,
+) -> Exam:
     """Store an exam whose image files are complete in the draft folder; on an error nothing is stored.
 
     Parameters
     ----------
     acts : further entries of the audit log: what was done to the exam before, and the detail
+    check : called in the transaction before anything is stored; raises an error if this process may not do so
     """
     summary.fill_in(exam)
-    count = len(exam.images)
+    count, published = len(exam.images), False
     try:
         with writing() as current:
+            if check is not None:
+                check(current)
+                files.withdraw(exam)  # remains of an attempt that was interrupted
             current.add(exam)
-            current.flush()
+            current.flush()  # fails if another process has stored it: the files are that one's
+            published = True
             audit_log.add(current, who.name, "store exam", exam.id)
             for action, detail in acts:
                 audit_log.add(current, who.name, action, exam.id, detail)
@@ -116,7 +127,8 @@ def store(exam: Exam, draft: Path, who: User, acts: Iterable[tuple[str, str]] = 
                 audit_log.add(current, who.name, _flag_of(reason), exam.id, str(reason))
             files.publish(draft, exam)
     except BaseException:
-        files.withdraw(exam)
+        if published:
+            files.withdraw(exam)
         raise
     files.confirm(exam)
     log.info("Stored exam %s; images: %d", exam.id, count)

@@ -7,15 +7,18 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
 
+from birads_app.compute.turns import Urgency
 from birads_app.records import audit_log, backoff
 from birads_app.records.database import session, writing
-from birads_app.records.errors import NotFound
+from birads_app.records.errors import AttemptOvertaken, NotFound
 from birads_app.records.job_table import Job, JobKind, JobState
 from birads_app.records.schema import now
 from birads_app.terms.messages import msg
 
 _FIRST_WAIT = timedelta(seconds=10)
+_SOON = timedelta(seconds=1)
 _KILLS_AT_ONCE = 3  # attempts whose process ended, after which the next one waits
 _OPEN = (JobState.WAITING, JobState.RUNNING)
 
@@ -35,15 +38,17 @@ def enter(job: Job) -> Job:
 
 def get(job_id: str) -> Job:
     """Return an upload; raise NotFound if there is none."""
-    job = session().scalar(select(Job).where(Job.id == job_id, Job.kind == JobKind.UPLOAD))
+    query = select(Job).where(Job.id == job_id, Job.kind == JobKind.UPLOAD)
+    job = session().scalar(query.execution_options(populate_existing=True))
     if job is None:
         raise NotFound(msg("job-missing"))
     return job
 
 
 def open_uploads() -> dict[int | None, tuple[int, int]]:
-    """Return number and bytes of the uploads that are not done, by account."""
-    query = select(Job.user_id, func.count(), func.sum(Job.bytes)).where(_is_open(JobKind.UPLOAD))
+    """Return number and bytes of the uploads for which nobody waits and that are not done, by account."""
+    later = _is_open(JobKind.UPLOAD) & (Job.urgency == Urgency.LATER)
+    query = select(Job.user_id, func.count(), func.sum(Job.bytes)).where(later)
     return {row[0]: (row[1], row[2]) for row in session().execute(query.group_by(Job.user_id))}
 
 
@@ -51,6 +56,13 @@ def due_upload() -> Job | None:
     """Return the upload that is due first; None if none is."""
     due = select(Job).where(_is_open(JobKind.UPLOAD), Job.due_at <= now())
     return session().scalar(due.order_by(Job.due_at).limit(1).execution_options(populate_existing=True))
+
+
+def due_uploads(limit: int = 1000) -> Sequence[Job]:
+    """Return the uploads that are due, or whose process should have ended, the first ones first."""
+    due = select(Job).where(_is_open(JobKind.UPLOAD), Job.due_at <= now())
+    ordered = due.order_by(Job.due_at).limit(limit).execution_options(populate_existing=True)
+    return session().scalars(ordered).all()
 
 
 def of_kind(kind: JobKind, *states: JobState, limit: int = 100) -> Sequence[Job]:
@@ -71,10 +83,20 @@ def files() -> set[str]:
 
 
 def begin(job_id: str) -> int:
-    """Count an attempt that begins now; return its number, 0 if the job is not there any more."""
+    """Count an attempt that begins now; return its number, 0 if the job has ended or is not there any more."""
     with writing() as current:
-        job = current.get(Job, job_id)
-        return 0 if job is None else _begin(job)
+        job = current.get(Job, job_id, with_for_update=True)
+        return 0 if job is None or job.state not in _OPEN else _begin(job)
+
+
+def check_attempt(current: Session, job_id: str, attempt: int) -> None:
+    """Make sure, until the end of the transaction, that no later attempt has begun; raise AttemptOvertaken.
+
+    A process that was stopped for so long that another one has taken its job therefore stores nothing.
+    """
+    query = select(Job.attempts).where(Job.id == job_id, Job.state == JobState.RUNNING)
+    if current.scalar(query.with_for_update()) != attempt:
+        raise AttemptOvertaken(msg("job-interrupted"))
 
 
 def begin_study(exam_id: str) -> int:
@@ -98,29 +120,51 @@ def release() -> None:
             current.execute(update(Job).where(*left).values(state=JobState.WAITING))
 
 
-def put_off(job_id: str, error: str) -> None:
-    """Store that an attempt failed for a reason that may pass: the next one comes after twice the last pause."""
+def put_off(job_id: str, attempt: int, error: str) -> None:
+    """Store that an attempt failed for a reason that may pass: the next one comes after twice the last pause.
+
+    If a client waits, it comes soon. An attempt that was overtaken changes nothing, here and in the next two.
+    """
     with writing() as current:
-        job = current.get(Job, job_id)
-        if job is not None:
+        job = current.get(Job, job_id, with_for_update=True)
+        if job is not None and job.attempts == attempt and job.state == JobState.RUNNING:
             job.state, job.error = JobState.WAITING, error
-            job.due_at = now() + backoff.pause(_FIRST_WAIT, job.attempts - 1)
+            soon = job.kind == JobKind.UPLOAD and job.urgency != Urgency.LATER
+            job.due_at = now() + (_SOON if soon else backoff.pause(_FIRST_WAIT, job.attempts - 1))
 
 
-def finish(job_id: str, exam_ids: Sequence[str]) -> None:
-    """Store that an upload has become exams; its files may be removed."""
-    _end(job_id, state=JobState.DONE, exam_ids=list(exam_ids), error="", file="", bytes=0)
+def finish(job_id: str, attempt: int, exam_ids: Sequence[str], answer: str = "") -> bool:
+    """Store that an upload has become exams, so that its files may be removed; return False if it was overtaken.
+
+    Parameters
+    ----------
+    answer : name of the file for the client that waits
+    """
+    return _end(job_id, attempt, state=JobState.DONE, exam_ids=list(exam_ids), error="", file=answer, bytes=0)
 
 
-def refuse(job_id: str, error: str, file: str) -> None:
-    """Store that an upload is refused.
+def cancel(job_id: str) -> bool:
+    """Remove an upload, unless it is worked on or has ended; return False then."""
+    with writing() as current:
+        removed = current.execute(delete(Job).where(_waits(job_id)))
+        return bool(removed.rowcount)  # type: ignore[attr-defined]
+
+
+def close(job_id: str) -> None:
+    """Remove an upload whose client has its answer."""
+    with writing() as current:
+        current.execute(delete(Job).where(Job.id == job_id))
+
+
+def refuse(job_id: str, attempt: int, error: str, file: str) -> bool:
+    """Store that an upload is refused; result as :func:`finish`.
 
     Parameters
     ----------
     error : a message without names of files
     file : with the reasons
     """
-    _end(job_id, state=JobState.FAILED, error=error, file=file, bytes=0)
+    return _end(job_id, attempt, state=JobState.FAILED, error=error, file=file, bytes=0)
 
 
 def note_run(task: str, error: str) -> None:
@@ -209,14 +253,16 @@ def _may_begin(job: Job) -> bool:
 def _begin(job: Job) -> int:
     job.attempts += 1
     job.state = JobState.RUNNING
-    kills = job.attempts - _KILLS_AT_ONCE
+    kills = job.attempts - _KILLS_AT_ONCE if job.urgency == Urgency.LATER else 0
     job.due_at = now() + (backoff.pause(_FIRST_WAIT, kills - 1) if kills > 0 else timedelta())
     return job.attempts
 
 
-def _end(job_id: str, **values: object) -> None:
+def _end(job_id: str, attempt: int, **values: object) -> bool:
+    this = Job.id == job_id, Job.attempts == attempt, Job.state == JobState.RUNNING
     with writing() as current:
-        current.execute(update(Job).where(Job.id == job_id).values(ended_at=now(), **values))
+        ended = current.execute(update(Job).where(*this).values(ended_at=now(), **values))
+        return bool(ended.rowcount)  # type: ignore[attr-defined]
 
 
 def _is_open(kind: JobKind) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ While the database cannot be written, each process counts in its own memory.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -22,9 +22,12 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from birads_app.records import shared_locks
 from birads_app.records.database import is_unwritable, session, writing, writing_in_memory
-from birads_app.records.errors import TooManyAttempts
+from birads_app.records.errors import SharedStateUnavailable, TooManyAttempts
 from birads_app.records.schema import now
+from birads_app.records.secret_digest import digest
+from birads_app.records.shared_locks import Held
 from birads_app.records.sign_in_tables import LoginAttempt
 
 KEPT = timedelta(hours=24)
@@ -37,7 +40,7 @@ ATTACKED_NAME, ATTACKED_LONGEST_WAIT = 100, 60
 # Attempts stored for one address.
 _MOST_ROWS = 2000
 
-_one_check = threading.Lock()
+_checking = threading.Lock()
 
 
 def register(name: str, place: str) -> None:
@@ -66,14 +69,32 @@ def unknown_browser(name: str, address: str) -> Iterator[None]:
         _register_at(current, name, address, free, first_wait)
         _limit_rows(current, address)
 
-    if busy and not _one_check.acquire(blocking=False):
-        raise TooManyAttempts(1)
-    try:
+    with _one_check(address) if busy else nullcontext(True) as first:
+        if not first:
+            raise TooManyAttempts(1)
         _store(register_unknown)
         yield
+
+
+@contextmanager
+def _one_check(address: str) -> Iterator[bool]:
+    """Yield True to one thread of this process at a time, with Redis of the installation and for each address."""
+    held: Held | None = None
+    shared = shared_locks.of_app()
+    if shared.redis is not None:
+        with suppress(SharedStateUnavailable):  # then this process alone decides
+            held = shared.hold(f"sign-in/{digest(address)}")
+            if held is None:
+                yield False
+                return
+    first = held is not None or _checking.acquire(blocking=False)
+    try:
+        yield first
     finally:
-        if busy:
-            _one_check.release()
+        if held is not None:
+            held.release()
+        elif first:
+            _checking.release()
 
 
 def forget(name: str, place: str) -> None:

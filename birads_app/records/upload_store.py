@@ -20,6 +20,7 @@ from flask import current_app
 
 from birads_app.files import atomic
 from birads_app.files.shared_bytes import SharedBytes
+from birads_app.imaging.source_file import SourceFile
 from birads_app.records import shared_locks
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
@@ -27,7 +28,8 @@ from birads_app.records.errors import SiteKeyDiffers
 _PURPOSE = "birads uploads"
 _PART = ".part-"
 _FRAME = 1 << 20
-_KEY, _NAME, _DATA, _END = b"K", b"N", b"D", b"E"  # first byte of a frame
+# First byte of a frame.
+_KEY, _ONCE, _NAME, _VIEW, _DATA, _END = b"K", b"O", b"N", b"V", b"D", b"E"
 _FILE = re.compile(r"[0-9a-f]{32}")
 _ABANDONED_S = 3600  # longer than a client may pause
 
@@ -43,18 +45,25 @@ class UploadDraft:
     bytes : their size
     """
 
-    def __init__(self, name: str, stream: IO[bytes], key: str, repeat_key: str) -> None:
+    def __init__(self, name: str, stream: IO[bytes], key: str, repeat_key: str, once: bool = False) -> None:
         self.name, self._stream, self._key = name, stream, key
         self.files = self.bytes = self._frames = 0
         self._pending = bytearray()
         self._digest = hashlib.blake2b(digest_size=16)
-        self._write(_KEY, repeat_key.encode())
+        self._write(_ONCE if once else _KEY, repeat_key.encode())
 
-    def begin(self, filename: str) -> None:
-        """Begin with the next file."""
+    def begin(self, filename: str, laterality: str | None = None, view: str | None = None) -> None:
+        """Begin with the next file.
+
+        Parameters
+        ----------
+        laterality, view : as a person has set them
+        """
         self._flush()
         self._digest.update(f"{self.files} {self.bytes};".encode())
         self._write(_NAME, filename.encode())
+        if laterality or view:
+            self._write(_VIEW, f"{laterality or ''},{view or ''}".encode())
         self.files += 1
 
     def add(self, data: bytes) -> None:
@@ -99,18 +108,19 @@ class UploadStore:
     key: str = field(repr=False)
 
     @contextmanager
-    def draft(self, repeat_key: str = "") -> Iterator[UploadDraft]:
+    def draft(self, repeat_key: str = "", *, once: bool = False) -> Iterator[UploadDraft]:
         """Yield a draft that is stored under its name after the block, unless that fails.
 
         Parameters
         ----------
         repeat_key : with which the upload may be repeated; kept inside
+        once : whether a study that is stored already is to be left; kept inside
         """
         name = uuid.uuid4().hex
         part = self._root() / f"{_PART}{name}"
         try:
             with part.open("xb") as stream:
-                upload = UploadDraft(name, stream, self.key, repeat_key)
+                upload = UploadDraft(name, stream, self.key, repeat_key, once)
                 yield upload
                 upload.close()
                 atomic.sync(stream)
@@ -128,23 +138,29 @@ class UploadStore:
 
     def text(self, name: str) -> str:
         """Return a text; raises OSError, SiteKeyDiffers, UploadCutOff."""
-        return b"".join(content.read() for _, content in self.files(name)).decode()
+        return b"".join(file.data for file in self.files(name)).decode()
 
     def repeat_key(self, name: str) -> str:
         """Return the key with which the upload may be repeated; errors as :meth:`text`."""
         return next(self._frames(name))[1].decode()
 
-    def files(self, name: str) -> Iterator[tuple[str, SharedBytes]]:
-        """Yield name and content of an upload's files, each once it is complete; errors as :meth:`text`."""
+    def is_once(self, name: str) -> bool:
+        """Return whether a study that is stored already is to be left; errors as :meth:`text`."""
+        return next(self._frames(name))[0] == _ONCE
+
+    def files(self, name: str) -> Iterator[SourceFile]:
+        """Yield an upload's files, each once it is complete; errors as :meth:`text`."""
         filename: str | None = None
-        content = SharedBytes.of(())
+        content, view = SharedBytes.of(()), [""]
         for kind, data in self._frames(name):
             if kind == _DATA:
                 content.append(data)
-                continue
-            if filename is not None:
-                yield filename, content
-            filename, content = (data.decode() if kind == _NAME else None), SharedBytes.of(())
+            elif kind == _VIEW:
+                view = data.decode().split(",")
+            else:
+                if filename is not None:
+                    yield SourceFile(filename, content, view[0] or None, view[-1] or None)
+                filename, content, view = (data.decode() if kind == _NAME else None), SharedBytes.of(()), [""]
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""

@@ -55,7 +55,8 @@ def start(app: Flask) -> bool:
                 _offer_setup()
     instruments.count_start("web")
     housekeeping.start(app)
-    _load_model(app)
+    if app.extensions["birads_settings"].compute_tier == "local":
+        load_model(app)
     app.extensions["birads_derivation"].start()
     log.info("Worker %d is ready", os.getpid())
     return True
@@ -78,7 +79,7 @@ def join() -> None:
             files.remove_orphaned_drafts()
 
 
-def _load_model(app: Flask) -> None:
+def load_model(app: Flask) -> None:
     """Load the model and what reads files now, so that the first user does not wait for them."""
     try:
         app.extensions["birads_compute"].start()

@@ -28,7 +28,16 @@ from birads_app.monitoring import instruments
 from birads_app.monitoring.figure_file import Key
 from birads_app.monitoring.instruments import BUCKETS, Instrument
 from birads_app.practice.audit import current_drift
-from birads_app.records import disk_space, jobs, outbox, signed_assessments, spool, tokens
+from birads_app.records import (
+    compute_group,
+    disk_space,
+    job_signals,
+    jobs,
+    outbox,
+    signed_assessments,
+    spool,
+    tokens,
+)
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
 from birads_app.records.job_table import JobState
 from birads_app.records.schema import now
@@ -135,6 +144,14 @@ def _jobs() -> Iterator[Metric]:
     for kind, since in job_queue.oldest().items():
         oldest.add_metric([kind], max(0.0, (now() - since).total_seconds()) if since else 0.0)
     yield oldest
+    if current_app.extensions["birads_redis"] is not None:
+        queue = GaugeMetricFamily(
+            "birads_queue_jobs", "Uploads that no compute process has taken yet.", labels=["urgency"]
+        )
+        for urgency, length in job_signals.lengths().items():
+            queue.add_metric([urgency.name.lower()], length)
+        yield queue
+        yield _gauge("birads_compute_processes", "Processes of `flask compute`.", len(compute_group.sizes()))
 
 
 def _model() -> Iterator[Metric]:
@@ -214,7 +231,7 @@ _PARTS = (
     _Part("disk", _disk, 5),
     _Part("model", _model, 5),
     _Part("pacs", _pacs, 15),
-    _Part("jobs", _jobs, 15),
+    _Part("jobs", _jobs, 5),
     _Part("training", _training, 15),
     _Part("drift", _drift, 3600),
 )

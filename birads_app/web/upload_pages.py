@@ -9,8 +9,8 @@ from flask_login import current_user
 
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.source_file import SourceFile
-from birads_app.intake import samples, upload_check
-from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count, ingest_studies
+from birads_app.intake import samples, upload_check, uploads
+from birads_app.intake.ingest import FileProblem, IntakeRefused, check_count
 from birads_app.intake.upload_check import BEGINNING, FILES_MAX, CheckedFile, PlannedExam
 from birads_app.records import view_corrections
 from birads_app.records.schema import Exam
@@ -83,7 +83,7 @@ def _read(count: int, sent: Iterable[SourceFile], once: bool = False) -> Respons
     """
     try:
         check_count(count)
-        created = ingest_studies(sent, current_user, once=once)
+        created = uploads.ingest(sent, current_user, once=once)
     except IntakeRefused as refusal:
         return _refused(refusal.problems, status_of(refusal))
     except ModelError as error:

@@ -39,11 +39,11 @@ def filled(app: Flask) -> dict[str, str]:
             )
         )
         jobs.begin("a" * 32)
-        jobs.put_off("a" * 32, msg("disk-read-only"))
+        jobs.put_off("a" * 32, 1, msg("disk-read-only"))
         spool(app).add("1.2", "1.2.3", b"of Doe-Jane")
         (study,) = spool(app).claim(0)
         jobs.begin_study(study.exam_id)
-        jobs.put_off(study.exam_id, msg("job-interrupted"))
+        jobs.put_off(study.exam_id, 1, msg("job-interrupted"))
         direct_exam.store(EXAM)
         with writing() as current:
             current.add(Delivery(exam_id=EXAM, model_version="v1"))
@@ -109,7 +109,7 @@ def test_old_jobs_and_files_without_one_are_removed(app: Flask, filled: dict[str
     with app.app_context():
         store = upload_store.of_app()
         name = store.put("left by a kill")
-        jobs.refuse("a" * 32, "", store.put("reasons"))
+        jobs.refuse("a" * 32, 1, "", store.put("reasons"))
         for _, (path, *_rest) in store.listing():
             os.utime(path, (0, 0))
         with writing() as current:

@@ -1,0 +1,49 @@
+"""The command ``flask compute``."""
+
+import signal
+import threading
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from birads_app.config import SettingsError
+from birads_app.monitoring import instruments
+from birads_app.records import derivation_queue, migrate
+from birads_app.services import startup
+
+
+def init_app(app: Flask) -> None:
+    """Add the command to the application."""
+    app.cli.add_command(compute)
+
+
+@click.command("compute")
+@with_appcontext
+def compute() -> None:
+    """Read the uploads of all web servers until stopped; run it on as many machines as needed."""
+    from birads_app.api import compute_worker
+
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    settings = app.extensions["birads_settings"]
+    if settings.compute_tier != "queue":
+        raise SettingsError("Set BIRADS_COMPUTE_TIER=queue, here and for the web servers.")
+    if not migrate.is_current():
+        raise click.ClickException("The database is not prepared. Run `flask db upgrade`, then start again.")
+    stop = threading.Event()
+
+    def end(*_: Any) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    startup.join()
+    instruments.count_start("compute")
+    startup.load_model(app)
+    derivation_queue.of_app().start()
+    click.echo(f"Reads uploads from the queue, {settings.uploads_at_once} at a time.")
+    try:
+        compute_worker.run(app, settings.uploads_at_once, stop)
+    finally:
+        derivation_queue.of_app().stop()
