@@ -40,7 +40,7 @@ def compute() -> None:
     signal.signal(signal.SIGINT, end)
     startup.join()
     instruments.count_start("compute")
-    startup.load_model(app)
+    startup.prepare_model(app)
     derivation_queue.of_app().start()
     click.echo(f"Reads uploads from the queue, {settings.uploads_at_once} at a time.")
     try:

@@ -56,7 +56,7 @@ def start(app: Flask) -> bool:
     instruments.count_start("web")
     housekeeping.start(app)
     if app.extensions["birads_settings"].compute_tier == "local":
-        load_model(app)
+        prepare_model(app)
     app.extensions["birads_derivation"].start()
     log.info("Worker %d is ready", os.getpid())
     return True
@@ -79,7 +79,7 @@ def join() -> None:
             files.remove_orphaned_drafts()
 
 
-def load_model(app: Flask) -> None:
+def prepare_model(app: Flask) -> None:
     """Load the model and what reads files now, so that the first user does not wait for them."""
     try:
         app.extensions["birads_compute"].start()

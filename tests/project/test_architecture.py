@@ -76,7 +76,7 @@ ARROWS = {
         "birads_app.web.security",
         *OUTER,
     ),
-    "birads_app.cli": ("birads_app.cli", "birads_app.scoring", *OUTER),
+    "birads_app.cli": ("birads_app.cli", "birads_app.api.compute_worker", "birads_app.scoring", *OUTER),
     "training": ("training", "birads_app.cluster", "birads_app.svg", *MODEL),
     "training.cli": (
         "training",
