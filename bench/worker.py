@@ -99,7 +99,7 @@ class Served:
 
     def helpers(self) -> list[int]:
         """Return the processes that read files and run the model, and those that fork them."""
-        return _descendants(self.process)
+        return descendants(self.process)
 
     def kill(self) -> None:
         """Kill the worker, as the kernel does without memory, and wait until another one answers."""
@@ -115,14 +115,14 @@ class Served:
 
     def peak_mb(self) -> float:
         """Return the largest peak of the resident memory of the worker and the processes that read files, in MB."""
-        return max(peak_mb(process) for process in (self.process, *_descendants(self.process)))
+        return max(peak_mb(process) for process in (self.process, *descendants(self.process)))
 
     def memory_mb(self) -> dict[str, float]:
         """Return the memory of each process in MB; shared pages count in parts, once in the sum."""
         worker = self.process
         return {
-            f"{'web' if process == worker else _work(process)} {process}": _proportional_mb(process)
-            for process in (worker, *_descendants(worker))
+            f"{'web' if process == worker else work(process)} {process}": _proportional_mb(process)
+            for process in (worker, *descendants(worker))
         }
 
 
@@ -238,11 +238,11 @@ def _only_child(master: int) -> int:
         time.sleep(0.05)
 
 
-def _descendants(process: int) -> list[int]:
+def descendants(process: int) -> list[int]:
     """Return the processes that a process has started, and those that they have started."""
     found = Path(f"/proc/{process}/task").glob("*/children")
     children = [int(child) for listed in found for child in listed.read_text().split()]
-    return [one for child in children for one in (child, *_descendants(child))]
+    return [one for child in children for one in (child, *descendants(child))]
 
 
 def peak_mb(process: int | str) -> float:
@@ -260,7 +260,7 @@ def _proportional_mb(process: int) -> float:
     return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) * 1024 / 1e6
 
 
-def _work(process: int) -> str:
+def work(process: int) -> str:
     """Return what a process that calls functions for the server works on."""
     try:
         command = Path(f"/proc/{process}/cmdline").read_text()
