@@ -67,6 +67,10 @@ format: $(DEV) $(SCRIPTS) ## Format the code
 bench: $(RUNTIME) ## Measure speed and memory: make bench [ARGS="--only features"]
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m bench.bench $(ARGS)
 
+.PHONY: scale
+scale: $(DEV) ## Update the tables and the chart of docs/scale.md from the recorded cost of an exam
+	$(BIN)/python -m bench.scale
+
 .PHONY: test-image test-docker
 test-docker: test-image # former name
 test-image: $(DEV) builder ## Build and run the Docker image without Docker: make test-image [TRAIN_IMAGE=1] (that for training as well)

@@ -18,7 +18,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         for process, seconds in (("web", work.web), ("files", work.files), ("model", work.model)):
             yield Measurement(f"{what}: processor seconds of {process}", seconds, None, seconds)
     for service in services:
-        found = simulated(cost, service)
+        found = simulated(cost, service.clients, service.cores)
         name = f"with {service.clients} clients" if service.clients > 1 else "alone"
         for figure, ours, theirs in (
             ("answer, s", service.answer_s, found.answer_s),
@@ -28,13 +28,13 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
             yield Measurement(what, ours, theirs, theirs / ours, least=1 - TOLERANCE, most=1 + TOLERANCE)
 
 
-def simulated(cost: exam_cost.ExamCost, service: exam_cost.Service) -> exam_cost.Service:
-    """Simulate what was measured with as many clients and cores."""
-    site = simulation.Site(1, service.cores)
-    if service.clients == 1:
+def simulated(cost: exam_cost.ExamCost, clients: int, cores: float) -> exam_cost.Service:
+    """Simulate so many clients, each of which sends an exam after the other, on one machine."""
+    site = simulation.Site(1, cores)
+    if clients == 1:
         found = simulation.alone(site, cost).waits()
         mean = sum(found) / len(found)
-        return exam_cost.Service(1, service.cores, mean, 60 / mean)
-    outcome = simulation.saturated(site, cost, service.clients, SATURATED_S)
+        return exam_cost.Service(1, cores, mean, 60 / mean)
+    outcome = simulation.saturated(site, cost, clients, SATURATED_S)
     found, end = outcome.waits(), max(answer for _, answer in outcome.answers)
-    return exam_cost.Service(service.clients, service.cores, sum(found) / len(found), 60 * len(found) / end)
+    return exam_cost.Service(clients, cores, sum(found) / len(found), 60 * len(found) / end)
