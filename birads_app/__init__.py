@@ -116,9 +116,9 @@ def _connect(app: Flask, settings: Settings) -> None:
     recent_log.keep(settings.instance)
     app.extensions["birads_redis"] = redis_server.connect(settings)
     app.extensions["birads_locks"] = SharedLocks(settings.instance, app.extensions["birads_redis"])
-    app.extensions["birads_site_key"] = site_keys.load(settings)
+    database.init_app(app, settings)
+    app.extensions["birads_site_key"] = site_keys.load(settings, database.of(app))
     app.extensions["birads_provider"] = _identity_provider(settings)
-    database.init_app(app, settings.instance)
     app.extensions["birads_admission"] = (
         Admission(settings.uploads_at_once, settings.uploads_waiting)
         if settings.compute_tier == "local"

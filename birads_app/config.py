@@ -22,6 +22,7 @@ from birads_app.provider_settings import read_issuer, read_roles
 from birads_app.setting_values import (
     Peer,
     read_choice,
+    read_database_url,
     read_folders,
     read_hosts,
     read_integer,
@@ -83,6 +84,8 @@ class Settings(BaseSettings):
     ai_marks : show the model's marks at once ("on"), once "asked" for, or never ("off")
     max_upload_mb : size limit of one request's body in MiB
     min_free_mb : free space of the disk in MiB below which uploads are refused
+    database_url, database_url_file : address of a PostgreSQL database, or a file with it; None means SQLite in
+        the instance folder
     secret_key : signs sessions; None means a key generated once and stored in the instance folder
     deidentify : remove identities from files before they are stored
     show_identity : accounts that see names, patient IDs, accession numbers and true dates
@@ -126,6 +129,8 @@ class Settings(BaseSettings):
     max_upload_mb: Annotated[int, parsed(read_integer(1, 65536))] = setting("256")
     max_files: Annotated[int, parsed(read_integer(1, 900))] = setting("64")
     min_free_mb: Annotated[int, parsed(read_integer(0, 10**7))] = setting("256")
+    database_url: Annotated[str | None, parsed(read_optional(read_database_url))] = setting("", secret=True)
+    database_url_file: Annotated[Path | None, parsed(read_optional(read_path))] = setting("")
     secret_key: Annotated[str | None, parsed(read_optional(read_secret))] = setting("", secret=True)
     deidentify: Annotated[bool, parsed(read_switch)] = setting("1")
     show_identity: Annotated[str, parsed(read_choice("nobody", "administrators", "readers"))] = setting(
@@ -279,6 +284,19 @@ def deprecations(environ: Mapping[str, str]) -> list[str]:
         if environ.get(variable, "").strip() == old
     ]
     return [f"{line} The old name is still read, but will be removed." for line in [*names, *values]]
+
+
+def database_url(settings: Settings) -> str | None:
+    """Return the address of the PostgreSQL database, None for SQLite; raise SettingsError."""
+    if settings.database_url_file is None:
+        return settings.database_url
+    path = settings.database_url_file
+    try:
+        return read_database_url(path.read_text("utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"BIRADS_DATABASE_URL_FILE is {path}, which cannot be read.") from error
+    except ValueError as error:
+        raise SettingsError(f"The content of {path}, BIRADS_DATABASE_URL_FILE, has to be {error}.") from None
 
 
 def secret_key(settings: Settings) -> str:

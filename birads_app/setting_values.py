@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _PROCESSES_MAX = 4
 
@@ -78,6 +79,19 @@ def read_redis_url(text: str) -> str:
     """Read the address of a Redis server; an empty text means none."""
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("redis://HOST:PORT/NUMBER, rediss:// for TLS, or unix://")
+
+    return text
+
+
+def read_database_url(text: str) -> str:
+    """Read the address of a PostgreSQL database."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme == "postgresql" and len(parts.path) > 1 and parts.port != 0
+    except ValueError:  # no number as the port
+        valid = False
+    if not valid:
+        raise ValueError("an address such as postgresql://user:password@host:5432/database")
     return text
 
 

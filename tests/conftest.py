@@ -28,7 +28,7 @@ from birads_app import create_app
 from birads_app.model import registry
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, migrate, users
-from tests.support import shared_caches, unsynced
+from tests.support import servers, shared_caches, unsynced
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,10 +40,20 @@ _LONGEST = ("training", "api", "browser", "pacs", "services")
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the folders of long tests first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the folders of long tests first; with servers, only tests that have an instance folder and no SQLite file."""
+    if servers.wanted():
+        chosen = [item for item in items if servers.concerns(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
     order = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path.relative_to(ROOT / "tests").parts[0], len(order)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers once per run, if they are wanted; the workers of the run find them in the environment."""
+    if os.environ.pop(servers.SWITCH, "") == "1":  # it is no setting
+        config.add_cleanup(servers.start())
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +88,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
             if not folder.exists():
                 draft = Path(tempfile.mkdtemp(dir=shared))
                 fill(draft)
-                draft.rename(folder)
+                servers.rename_instance(draft, folder)
         return folder
 
     return make
@@ -110,6 +120,7 @@ def config(tmp_path: Path) -> dict[str, object]:
         "BIRADS_INSTANCE": str(tmp_path / "instance"),
         "BIRADS_MODELS": str(tmp_path / "models"),
         "BIRADS_COMPUTE_PROCESSES": "0",
+        **servers.settings_of(tmp_path / "instance"),
         "TESTING": True,
         "WTF_CSRF_ENABLED": False,
     }
@@ -134,16 +145,21 @@ def _unsynced() -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_database(once: MakeOnce) -> Path:
-    """Create an empty, fully migrated database to copy."""
-    return once("empty", _migrate) / database.FILE_NAME
+def empty_instance(once: MakeOnce) -> Path:
+    """Create an instance folder with an empty, fully migrated database to copy."""
+    return once("empty", _migrate)
 
 
 def _migrate(folder: Path) -> None:
-    app = create_app({"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder)})
+    app = create_app(
+        {"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder), **servers.settings_of(folder)}
+    )
     with app.app_context():
         migrate.upgrade()
         database.engine().dispose()
+    for path in folder.iterdir():
+        if path.name != database.FILE_NAME:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @pytest.fixture(scope="session")
@@ -153,9 +169,9 @@ def _compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemB
 
 
 @pytest.fixture(scope="session")
-def initial_instance(once: MakeOnce, empty_database: Path) -> Path:
+def initial_instance(empty_instance: Path) -> Path:
     """Return the content of the instance folder before each test, an empty database; modules may override it."""
-    return once("initial-instance", lambda folder: shutil.copy(empty_database, folder))
+    return empty_instance
 
 
 @pytest.fixture
@@ -163,11 +179,14 @@ def app(
     config: dict[str, object], initial_instance: Path, _compiled_templates: FileSystemBytecodeCache
 ) -> Iterator[Flask]:
     """The application without a model, with a copy of the initial instance folder."""
-    shutil.copytree(initial_instance, Path(str(config["BIRADS_INSTANCE"])), dirs_exist_ok=True)
+    instance = Path(str(config["BIRADS_INSTANCE"]))
+    servers.copy_instance(initial_instance, instance)
     app = create_app(config)
     app.jinja_env.bytecode_cache = _compiled_templates
     yield app
     app.extensions["birads_derivation"].stop()  # so that nothing goes on while the next test counts
+    database.of(app).engine.dispose()
+    servers.remove(instance)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import click
 from sqlalchemy.exc import OperationalError
 
-from birads_app.records import migrate
+from birads_app.records import database, migrate
+from birads_app.records.write_failures import Failure, reason_of
 from birads_app.terms.errors import BiradsError
 
 
@@ -18,6 +19,9 @@ def one_line_errors() -> Iterator[None]:
     except BiradsError as error:
         raise click.ClickException(str(error)) from error
     except OperationalError as error:
+        if reason_of(error) is Failure.UNREACHABLE:
+            name = database.of_app().name
+            raise click.ClickException(f"The database {name} cannot be reached: {error.orig}") from error
         if migrate.is_current():
             raise click.ClickException(f"The database cannot be used: {error.orig}") from error
         raise click.ClickException("The database is not prepared. Run `flask db upgrade`.") from error

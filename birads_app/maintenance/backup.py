@@ -31,6 +31,7 @@ from birads_app.records import (
     migrate,
     site_keys,
     spool,
+    table_copy,
     upload_store,
 )
 from birads_app.records.schema import Image
@@ -68,7 +69,7 @@ def back_up(target: Path, report: Report) -> BackupSummary:
     for inside in (settings.instance, settings.models):
         if target.is_relative_to(inside):
             raise MaintenanceError(f"The backup must not lie inside {inside}. Choose another folder.")
-    if not site_keys.fits(settings.instance, str(current_app.extensions["birads_site_key"])):
+    if not site_keys.fits(database.of_app(), str(current_app.extensions["birads_site_key"])):
         raise MaintenanceError(
             "The database is encrypted with another site key. Put the right key back first."
         )
@@ -92,7 +93,7 @@ def _write(writer: ArchiveWriter, settings: Settings, report: Report) -> BackupS
     while not complete:  # an exam was deleted before its files were copied
         copied_at = datetime.now(UTC)
         snapshot.unlink(missing_ok=True)
-        database.copy_to(snapshot)
+        table_copy.into_file(database.of_app(), snapshot)
         with closing(sqlite3.connect(snapshot)) as copy:
             _check_database(copy)
             complete = _add_exams(writer, copy, copied, problems, report)

@@ -88,13 +88,9 @@ def check(report: Report, *, repair: bool = False, add_checksums: bool = False) 
 
 
 def _database() -> Iterator[str]:
-    """Check SQLite's structure, references between tables, and the version."""
-    with database.engine().connect() as connection:
-        for (line,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
-            if line != "ok":
-                yield f"database: {line}"
-        for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
-            yield f"database: row {row} of {table} refers to a missing row of {parent}"
+    """Check the structure, references between tables, and the version."""
+    for line in database.of_app().damage():
+        yield f"database: {line}"
     if not migrate.is_current():
         yield "database: it is not of this version; run `flask db upgrade`"
 

@@ -50,12 +50,12 @@ def rotate(given: str | None, report: Callable[[str], None]) -> None:
     ):
         if not unused or not first:
             raise MaintenanceError(f"The service in {instance} is running. Stop it first.")
-        if site_keys.fits(instance, old):
+        if site_keys.fits(database.of_app(), old):
             site_keys.check()
             if settings.site_key is None:
                 site_keys.announce(instance, new)
             _encrypt_database(old, new, report)
-        elif not site_keys.fits(instance, new):  # else a change with this very key was interrupted
+        elif not site_keys.fits(database.of_app(), new):  # else a change with this very key was interrupted
             site_keys.check()
         site_keys.encrypt_files_again(instance, old, new)
         if settings.site_key is None:
@@ -70,8 +70,7 @@ def _encrypt_database(old: str, new: str, report: Callable[[str], None]) -> None
         for column in site_keys.COLUMNS:
             count = _encrypt_column(current, column, old, new)
             report(f"{column.table}: {count}")
-    with database.engine().connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.of_app().forget_previous_values()
 
 
 def _encrypt_column(current: Session, column: EncryptedColumn, old: str, new: str) -> int:

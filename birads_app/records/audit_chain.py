@@ -3,7 +3,7 @@
 The hash of an entry is an HMAC-SHA-256 over the hash of the entry before and its own content. Its key is random, made
 with the first entry and stored encrypted with the site key: the database alone does not suffice to calculate a chain
 anew, and another site key leaves the chain as it is. Entries at the end can be removed without breaking the chain; that
-shows in SQLite's count of entries, and against a head that was kept elsewhere.
+shows in the database's own count of entries, and against a head that was kept elsewhere.
 """
 
 import hashlib
@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import text
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from birads_app.records.audit_tables import AuditEntry, AuditKey
 from birads_app.records.database import session
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import AuditLogBroken, InvalidHead
+from birads_app.records.sql_constructs import audit_entries_ever, time_text
 from birads_app.terms.messages import Message, msg
 
 # Action of the entry that the upgrade writes after it has chained the entries of earlier versions.
@@ -32,13 +33,26 @@ _CACHE_KEY = "birads_audit_key"
 _PURPOSE, _OWNER = "birads audit log", "audit_key"
 _AT_ONCE = 10_000
 _HEAD = re.compile(r"(\d{1,18}) (\S{19,32}) ([0-9a-f]{64})", re.ASCII)
-_LAST = text(
-    "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0), "
-    "coalesce((SELECT hash FROM audit ORDER BY id DESC LIMIT 1), '')"
+_LAST = select(
+    func.coalesce(audit_entries_ever(), 0),
+    func.coalesce(select(AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1).scalar_subquery(), ""),
 )
-_PAGE = text(
-    "SELECT id, at, who, action, subject, detail, hash FROM audit "
-    f"WHERE id > :after AND id <= :last ORDER BY id LIMIT {_AT_ONCE}"
+_NEWEST = (
+    select(AuditEntry.id, time_text(AuditEntry.at), AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)
+)
+_PAGE = (
+    select(
+        AuditEntry.id,
+        time_text(AuditEntry.at),
+        AuditEntry.who,
+        AuditEntry.action,
+        AuditEntry.subject,
+        AuditEntry.detail,
+        AuditEntry.hash,
+    )
+    .where(AuditEntry.id > bindparam("after"), AuditEntry.id <= bindparam("last"))
+    .order_by(AuditEntry.id)
+    .limit(_AT_ONCE)
 )
 
 
@@ -84,8 +98,7 @@ def new_key(site_key: str) -> tuple[bytes, bytes]:
 
 def head() -> AuditHead | None:
     """Return the newest entry; None if there is none."""
-    newest = text("SELECT id, at, hash FROM audit ORDER BY id DESC LIMIT 1")
-    row = session().execute(newest).first()
+    row = session().execute(_NEWEST).first()
     return None if row is None else AuditHead(row[0], _iso(row[1]), row[2])
 
 
@@ -100,7 +113,7 @@ def read_head(line: str) -> AuditHead:
 
 def count() -> int:
     """Return the number of entries."""
-    return session().scalar(text("SELECT count(*) FROM audit")) or 0
+    return session().scalar(select(func.count()).select_from(AuditEntry)) or 0
 
 
 def verify(

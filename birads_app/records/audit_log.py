@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from birads_app.monitoring import instruments
 from birads_app.records import audit_chain
 from birads_app.records.audit_tables import AuditEntry
-from birads_app.records.database import is_unwritable, session, writing
+from birads_app.records.database import session, writing
 from birads_app.records.schema import now
+from birads_app.records.write_failures import is_unwritable
 
 PER_PAGE = 50
 _EXPORTED_AT_ONCE = 2000

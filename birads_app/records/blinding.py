@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, exists, literal_column, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
@@ -15,6 +14,7 @@ from birads_app.records.errors import AiResultHidden
 from birads_app.records.reading_tables import AiResultRequest, Withdrawal
 from birads_app.records.schema import Assessment, Exam, Role, Status, User, now
 from birads_app.records.signed_assessments import NONE, AssessmentRows
+from birads_app.records.sql_constructs import unindexed
 from birads_app.terms.messages import msg
 
 # A signature can be withdrawn for this long; only then does it reveal anything.
@@ -82,9 +82,9 @@ def _unread_by(user: User) -> list[ColumnElement[bool]]:
     asked = exists().where(AiResultRequest.exam_id == Exam.id, AiResultRequest.reader_id == user.id)
     signed = exists().where(
         Assessment.exam_id == Exam.id,
-        # The plus signs leave SQLite only the index of exams: an exam has few assessments, a reader many.
-        literal_column("+assessments.reader_id") == user.id,
-        literal_column("+assessments.signed"),
+        # This leaves SQLite only the index of exams: an exam has few assessments, a reader many.
+        unindexed(Assessment.reader_id) == user.id,
+        unindexed(Assessment.signature),
         Assessment.id.not_in(select(Withdrawal.assessment_id)),
         Assessment.at <= final,
     )
@@ -102,6 +102,6 @@ def ask(exam: Exam, reader: User) -> None:
     if not is_hidden(exam, reader):
         return
     with writing() as current:
-        request = insert(AiResultRequest).values(exam_id=exam.id, reader_id=reader.id, at=now())
-        if current.execute(request.on_conflict_do_nothing()).rowcount:  # type: ignore[attr-defined]
+        if current.get(AiResultRequest, (exam.id, reader.id)) is None:
+            current.add(AiResultRequest(exam_id=exam.id, reader_id=reader.id, at=now()))
             audit_log.add(current, reader.name, "ask for AI result", exam.id)

@@ -1,34 +1,42 @@
-"""Connection to SQLite, with :func:`session` for reading and :func:`writing` for writing."""
+"""Connection to the database, with :func:`session` for reading and :func:`writing` for writing."""
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any, cast
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import cast
 
 from flask import Flask, current_app, g
-from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Engine, Executable, Table, create_engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import StaticPool
 
-FILE_NAME = "birads.sqlite3"
+from birads_app.config import Settings, SettingsError, database_url
+from birads_app.records.postgresql_database import PostgresqlDatabase
+from birads_app.records.sqlite_database import FILE_NAME as FILE_NAME
+from birads_app.records.sqlite_database import SqliteDatabase
+
+Database = SqliteDatabase | PostgresqlDatabase
+
 _EXTENSION = "birads_database"
 _MEMORY = "birads_database_in_memory"
-# Milliseconds that a writer waits for another one. Writes take milliseconds; this allows for slow disks.
-_BUSY_TIMEOUT = 15_000
-_MOMENT = 50
-# Primary result codes; extended ones have them in their lowest byte.
-_UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
+# Connections to a server that each process keeps open, one for each thread that serves pages.
+_KEPT = 8
 
 log = logging.getLogger(__name__)
 
 
-def init_app(app: Flask, instance: Path) -> None:
-    """Set up the database in the application's instance folder; it is opened on first use."""
-    app.extensions[_EXTENSION] = open_engine(instance / FILE_NAME)
+def init_app(app: Flask, settings: Settings) -> None:
+    """Set up the database of the settings; it is opened on first use.
+
+    Raises
+    ------
+    SettingsError
+        The settings name a server, and the package for it is not installed.
+    """
+    app.extensions[_EXTENSION] = open_database(settings)
     app.extensions[_MEMORY] = (
         threading.Lock(),
         create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}),
@@ -36,32 +44,34 @@ def init_app(app: Flask, instance: Path) -> None:
     app.teardown_appcontext(_close)
 
 
-def open_engine(path: Path) -> Engine:
-    """Create an engine for one SQLite file with the product's connection settings."""
-    # A request may hold two connections; a bound below the number of threads would make pages wait for uploads.
-    engine = create_engine(f"sqlite:///{path}", max_overflow=-1)
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    return engine
+def open_database(settings: Settings) -> Database:
+    """Return the database of the settings; errors as :func:`init_app`."""
+    address = database_url(settings)
+    return SqliteDatabase(settings.instance / FILE_NAME) if address is None else open_server(address)
+
+
+def open_server(address: str) -> PostgresqlDatabase:
+    """Return the database of an address; errors as :func:`init_app`."""
+    if find_spec("psycopg") is None:
+        raise SettingsError(
+            "PostgreSQL needs a further package. Install it: pip install -r requirements-cluster.txt"
+        )
+    return PostgresqlDatabase(address, _KEPT)
+
+
+def of_app() -> Database:
+    """Return the running application's database."""
+    return of(current_app)
+
+
+def of(app: Flask) -> Database:
+    """Return an application's database."""
+    return cast(Database, app.extensions[_EXTENSION])
 
 
 def engine() -> Engine:
     """Return the running application's engine."""
-    database: Engine = current_app.extensions[_EXTENSION]
-    return database
-
-
-def exists() -> bool:
-    """Return True if the database file exists; it is not created."""
-    return Path(current_app.instance_path, FILE_NAME).is_file()
-
-
-def copy_to(path: Path) -> None:
-    """Write a consistent copy of the database into one file, while others read and write it."""
-    with closing(sqlite3.connect(path)) as target:
-        with closing(sqlite3.connect(Path(current_app.instance_path, FILE_NAME))) as source:
-            source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")  # no further files beside it
+    return of_app().engine
 
 
 def session() -> Session:
@@ -79,10 +89,11 @@ def session() -> Session:
 def writing() -> Iterator[Session]:
     """Open a short write transaction; commit at the end, roll back on an error.
 
-    It takes SQLite's write lock at once, because a transaction that starts by reading cannot wait for the lock later.
+    There is one at a time, in all processes: what it reads stays true until it has written.
     """
-    bound = engine().execution_options(birads_write=True)
-    with Session(bound, expire_on_commit=False) as current, current.begin():
+    database = of_app()
+    with Session(database.writer(), expire_on_commit=False) as current, current.begin():
+        database.lock_for_writing(current.connection())
         yield current
 
 
@@ -100,67 +111,13 @@ def write_if_free(statement: Executable) -> bool:
 
     It waits for other writers for a moment only, so that it is never in a request's way.
     """
-    with engine().execution_options(birads_write=True).connect() as connection:
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute(f"PRAGMA busy_timeout = {_MOMENT}")
-        try:
-            with connection.begin():
-                connection.execute(statement)
-        except OperationalError as error:
-            log.debug("Not written: %s", error.orig)
-            return False
-        finally:
-            driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+    try:
+        with of_app().hurried() as connection:
+            connection.execute(statement)
+    except OperationalError as error:
+        log.debug("Not written: %s", error.orig)
+        return False
     return True
-
-
-def is_unwritable(error: OperationalError) -> bool:
-    """Return True if a statement failed because the disk is full, read-only or broken."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _UNWRITABLE
-
-
-@contextmanager
-def rebuilding() -> Iterator[Connection]:
-    """Open a transaction in which tables can be recreated.
-
-    SQLite changes a table by copying it and dropping the old one, which would delete dependent rows. Foreign keys are
-    therefore switched off meanwhile, and checked before the commit.
-
-    Raises
-    ------
-    sqlalchemy.exc.IntegrityError
-        A foreign key has no target; nothing is changed.
-    """
-    with engine().execution_options(birads_write=True).connect() as connection:
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute("PRAGMA foreign_keys = OFF")
-        try:
-            with connection.begin():
-                yield connection
-                if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-                    raise IntegrityError(
-                        "PRAGMA foreign_key_check", None, Exception(f"{len(broken)} references")
-                    )
-        finally:
-            driver.execute("PRAGMA foreign_keys = ON")
-
-
-def _prepare(connection: Any, _record: Any) -> None:
-    """Set up a new SQLite connection."""
-    connection.isolation_level = None  # transactions begin in _begin, not by the driver's guess
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA secure_delete = ON")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("birads_write"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _close(_error: BaseException | None) -> None:

@@ -26,7 +26,7 @@ from birads_app.terms.messages import msg
 _PURPOSE = "birads identities"
 # Exams whose identities are read for one page; those of a list are about a hundred.
 _OF_PATIENTS_MAX = 500
-_DIGESTS_AT_ONCE = 400  # SQLite limits the parameters of a statement
+_DIGESTS_AT_ONCE = 400  # databases limit the parameters of a statement
 
 
 @dataclass(frozen=True)

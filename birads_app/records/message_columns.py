@@ -6,8 +6,8 @@ Plain text, which old rows hold, stays plain.
 import json
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, String
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import JSON, Dialect, String, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from birads_app.terms.messages import Message
 
@@ -28,10 +28,13 @@ class MessageList(TypeDecorator[list[str]]):
 
 
 class MessageText(TypeDecorator[str]):
-    """One message as text that holds JSON; SQLite does not enforce the length."""
+    """One message as text that holds JSON; its length is that of the message alone, and not enforced."""
 
     impl = String
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        return dialect.type_descriptor(Text() if dialect.name == "postgresql" else String())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return json.dumps(packed(value)) if isinstance(value, Message) else value

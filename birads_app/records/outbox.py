@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 
-from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log, backoff, blinding, exams, users
+from birads_app.records.audit_tables import AuditEntry
 from birads_app.records.database import session, writing
 from birads_app.records.deletion_table import Deletion
 from birads_app.records.errors import NotFound
@@ -54,10 +55,10 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
 def last_changes() -> tuple[object, ...]:
     """Return values that change with every stored exam and final signature, read from indexes only."""
     newest_exam = select(func.max(Exam.created_at)).scalar_subquery()
-    last_row = select(func.max(literal_column("exams.rowid"))).select_from(Exam).scalar_subquery()
+    last_stored = select(func.max(AuditEntry.at)).where(AuditEntry.action == "store exam").scalar_subquery()
     final = (Assessment.signature, Assessment.at <= now() - blinding.UNDO_FOR)
     last_assessment = select(func.max(Assessment.at)).where(*final).scalar_subquery()
-    return tuple(session().execute(select(newest_exam, last_row, last_assessment)).one())
+    return tuple(session().execute(select(newest_exam, last_stored, last_assessment)).one())
 
 
 def _of_studies(query: Select, uploads: bool) -> Select:

@@ -11,7 +11,7 @@ from birads_app.records import audit_log
 from birads_app.records.database import session, writing
 from birads_app.records.schema import Exam, Outcome
 
-_AT_ONCE = 400  # SQLite limits the parameters of a statement
+_AT_ONCE = 400  # databases limit the parameters of a statement
 
 T = TypeVar("T")
 

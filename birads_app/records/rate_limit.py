@@ -23,12 +23,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from birads_app.records import shared_locks
-from birads_app.records.database import is_unwritable, session, writing, writing_in_memory
+from birads_app.records.database import session, writing, writing_in_memory
 from birads_app.records.errors import SharedStateUnavailable, TooManyAttempts
 from birads_app.records.schema import now
 from birads_app.records.secret_digest import digest
 from birads_app.records.shared_locks import Held
 from birads_app.records.sign_in_tables import LoginAttempt
+from birads_app.records.write_failures import is_unwritable
 
 KEPT = timedelta(hours=24)
 # Failures of a name at a place before it has to wait, and the first and the longest wait in seconds.

@@ -56,6 +56,11 @@ class Removed(StrEnum):
     ERASED = "erased"
 
 
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index of the rows for which a condition holds."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 def now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
@@ -122,8 +127,14 @@ class Exam(Base):
         Index("ix_exams_status_category_suspicion", "status", "category", "suspicion", "id"),
         Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
         Index("ix_exams_status_assessor_id_suspicion", "status", "assessor_id", "suspicion", "id"),
-        Index("ix_exams_date_shifted", "id", sqlite_where=text("date_shifted")),
-        Index("ix_exams_attention", "created_at", "id", sqlite_where=text("attention != '[]'")),
+        _partial_index("ix_exams_date_shifted", "id", where="date_shifted"),
+        Index(
+            "ix_exams_attention",
+            "created_at",
+            "id",
+            sqlite_where=text("attention != '[]'"),
+            postgresql_where=text("(attention)::text != '[]'"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -372,7 +383,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'sent', 'stopped', 'dropped')", name="state"),
-        Index("ix_deliveries_results", "exam_id", unique=True, sqlite_where=text("assessment_id IS NULL")),
+        _partial_index("ix_deliveries_results", "exam_id", where="assessment_id IS NULL", unique=True),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

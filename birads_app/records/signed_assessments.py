@@ -1,8 +1,8 @@
 """Signed assessments with the model's predictions and the outcomes, as NumPy columns.
 
-Loading a hundred thousand rows as objects would take seconds. SQLite returns each column as one JSON array instead, and
-tables are joined in NumPy. The process caches the result: assessments are only ever added, so that the next time only
-new ones are read, or all of them if an exam was deleted or a signature withdrawn.
+Loading a hundred thousand rows as objects would take seconds. The database returns each column as one JSON array
+instead, and tables are joined in NumPy. The process caches the result: assessments are only ever added, so that the
+next time only new ones are read, or all of them if an exam was deleted or a signature withdrawn.
 """
 
 import json
@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, String, func, select, type_coerce
+from sqlalchemy import ColumnElement, Select, func, select
 
 from birads_app.records.database import session
 from birads_app.records.reading_tables import Withdrawal
 from birads_app.records.schema import Assessment, Exam, Outcome, User
+from birads_app.records.sql_constructs import day, first_code, json_array, likely
 
 # Number for a missing category or outcome.
 NONE = -1
@@ -182,12 +183,12 @@ def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
             Assessment.exam_id,
             Assessment.reader_id,
             Assessment.model,
-            func.substr(type_coerce(Assessment.at, String), 1, 10),
+            day(Assessment.at),
             _number(Assessment.overall),
             _number(Assessment.model_category),
         )
         .where(
-            since, func.likely(Assessment.signature), Assessment.signed
+            since, likely(Assessment.signature), Assessment.signed
         )  # or SQLite uses the index and sorts afterwards
         .order_by(Assessment.id)
     )
@@ -240,13 +241,13 @@ def _concatenated(*parts: AssessmentRows) -> AssessmentRows:
 def _columns(query: Select[*tuple[Any, ...]]) -> list[list[Any]]:
     """Return the columns of a query's result, in its order."""
     inner = query.subquery()
-    row = session().execute(select(*(func.json_group_array(column) for column in inner.c))).one()
+    row = session().execute(select(*(json_array(column) for column in inner.c))).one()
     return [json.loads(column) for column in row]
 
 
 def _number(code: Any) -> ColumnElement[int]:
     """Convert a category to a number in SQL: 4 for 4A to 4C, NONE for NULL."""
-    return func.coalesce(func.unicode(code) - ord("0"), NONE)
+    return func.coalesce(first_code(code) - ord("0"), NONE)
 
 
 def _extended(indices: Mapping[str, int], values: Sequence[str]) -> dict[str, int]:

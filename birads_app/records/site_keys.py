@@ -4,20 +4,18 @@ The key of pseudonyms is the first site key. It is stored encrypted with the pre
 changed while pseudonyms stay the same, and so that another site key is noticed.
 """
 
-import os
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import current_app
 from sqlalchemy import text
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from birads_app.config import KEPT_KEYS, Settings, SettingsError, site_key
 from birads_app.files import atomic, locks
 from birads_app.records import database
+from birads_app.records.database import Database
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.key_tables import PseudonymKey
@@ -60,7 +58,7 @@ COLUMNS: Sequence[EncryptedColumn] = (
 )
 
 
-def load(settings: Settings) -> str:
+def load(settings: Settings, stored: Database) -> str:
     """Return the site key, which is created for a new installation; finish an interrupted change of the key first.
 
     Raises
@@ -69,11 +67,11 @@ def load(settings: Settings) -> str:
         The key's file is missing although the database needs it.
     """
     if settings.site_key is None and (settings.instance / _NEXT).exists():
-        _finish_interrupted(settings.instance)
+        _finish_interrupted(settings.instance, stored)
     path = settings.instance / KEPT_KEYS["BIRADS_SITE_KEY"]
-    if settings.site_key is None and not path.exists() and _example(settings.instance) is not None:
+    if settings.site_key is None and not path.exists() and _reached_example(stored) is not None:
         raise SettingsError(
-            f"The site key is missing: {path} does not exist, but the database in this folder is encrypted with it. "
+            f"The site key is missing: {path} does not exist, but the database in {stored.name} is encrypted with it. "
             "Put the file back from the keys of the backup (`site_key` in the file of `flask backup --keys`), or "
             "set BIRADS_SITE_KEY. A new key is not created, because it could not decrypt anything."
         )
@@ -89,18 +87,19 @@ def check() -> None:
         The database is encrypted with another site key.
     """
     settings: Settings = current_app.extensions["birads_settings"]
-    if not fits(settings.instance, _site_key()):
+    if not fits(database.of_app(), _site_key()):
         path = settings.instance / KEPT_KEYS["BIRADS_SITE_KEY"]
         where = path if settings.site_key is None else "BIRADS_SITE_KEY"
         raise SettingsError(
-            f"The site key of {where} is not the one with which the database in {settings.instance} is encrypted. "
+            f"The site key of {where} is not the one with which the database in {database.of_app().name} is encrypted. "
             "Put the right key back: it is `site_key` in the file of `flask backup --keys`. If the key was just "
             "changed by `flask key rotate`, start again."
         )
     if database.session().get(PseudonymKey, 1) is None:
         box = encrypt(_site_key().encode(), _site_key(), _PURPOSE, _OWNER)
         with database.writing() as current:  # of several processes, the first wins
-            current.execute(insert(PseudonymKey).values(id=1, ciphertext=box).on_conflict_do_nothing())
+            if current.get(PseudonymKey, 1) is None:
+                current.add(PseudonymKey(id=1, ciphertext=box))
 
 
 def pseudonym_key() -> str:
@@ -115,9 +114,9 @@ def pseudonym_key() -> str:
     return known
 
 
-def fits(instance: Path, key: str) -> bool:
-    """Return True if a site key decrypts what the database has, or if it has nothing encrypted."""
-    example = _example(instance)
+def fits(stored: Database, key: str) -> bool:
+    """Return True if a site key decrypts what a database has, or if it has nothing encrypted."""
+    example = _example(stored)
     if example is None:
         return True
     column, row, box = example
@@ -165,7 +164,7 @@ def take_next(instance: Path) -> None:
     atomic.sync_folder(instance)
 
 
-def _finish_interrupted(instance: Path) -> None:
+def _finish_interrupted(instance: Path, stored: Database) -> None:
     """Complete or undo a change of the site key: the database decides, because it changes in one step."""
     with locks.try_exclusive(instance / "rotation.lock") as first:
         if not first or not (instance / _NEXT).exists():
@@ -173,29 +172,34 @@ def _finish_interrupted(instance: Path) -> None:
         new = (instance / _NEXT).read_text("ascii").strip()
         path = instance / KEPT_KEYS["BIRADS_SITE_KEY"]
         old = path.read_text("ascii").strip() if path.exists() else new
-        if fits(instance, old) or not fits(instance, new):
+        if fits(stored, old) or not fits(stored, new):
             withdraw(instance)
         else:
             encrypt_files_again(instance, old, new)
             take_next(instance)
 
 
-def _example(instance: Path) -> tuple[EncryptedColumn, object, bytes] | None:
+def _reached_example(stored: Database) -> tuple[EncryptedColumn, object, bytes] | None:
+    """Return the same as :func:`_example`; raise SettingsError if the database does not answer."""
+    try:
+        return _example(stored)
+    except OperationalError as error:
+        raise SettingsError(f"The database {stored.name} cannot be reached: {error.orig}") from error
+
+
+def _example(stored: Database) -> tuple[EncryptedColumn, object, bytes] | None:
     """Return a ciphertext of the database, with its column and primary key; None if there is none."""
-    path = instance / database.FILE_NAME
-    if not path.is_file() or not os.path.getsize(path):
+    if not stored.exists():
         return None
-    with closing(sqlite3.connect(path)) as connection:
-        for column in COLUMNS:
-            try:
-                row = connection.execute(
-                    f"SELECT {column.key}, {column.column} FROM {column.table} "
-                    f"WHERE {column.column} IS NOT NULL LIMIT 1"
-                ).fetchone()
-            except sqlite3.DatabaseError:  # of an earlier version, or damaged, which shows elsewhere
-                continue
-            if row is not None:
-                return column, row[0], row[1]
+    for column in COLUMNS:
+        query = f"SELECT {column.key}, {column.column} FROM {column.table} WHERE {column.column} IS NOT NULL LIMIT 1"
+        try:
+            with stored.engine.connect() as connection:
+                row = connection.exec_driver_sql(query).first()
+        except DBAPIError:  # of an earlier version, or damaged, which shows elsewhere
+            continue
+        if row is not None:
+            return column, row[0], row[1]
     return None
 
 

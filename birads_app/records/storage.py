@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import current_app
 from sqlalchemy import ColumnElement, func, select
 
-from birads_app.records import files
+from birads_app.records import database, files
 from birads_app.records.database import FILE_NAME, session
 from birads_app.records.schema import Assessment, Exam, Image, Removed
 from birads_app.records.table_base import Base
@@ -74,7 +74,7 @@ def measure() -> Storage:
         exams=_count(Exam, Exam.status != Removed.ERASED),
         images=images,
         assessments=_count(Assessment),
-        database=sum(path.stat().st_size for path in instance.glob(f"{FILE_NAME}*")),
+        database=database.of_app().size(),
         kinds=kinds,
         sampled=sampled,
         folders=_folders(instance, settings.models),

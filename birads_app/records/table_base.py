@@ -1,9 +1,9 @@
 """Base of all database tables, and their column of a time in UTC."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, Dialect, MetaData
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
@@ -11,6 +11,8 @@ from sqlalchemy.types import TypeDecorator
 class Base(DeclarativeBase):
     """Base of all tables; constraints have fixed names so that migrations can refer to them."""
 
+    # SQLite's integers have 64 bits, and only a column declared as INTEGER numbers rows.
+    type_annotation_map: ClassVar = {int: BigInteger().with_variant(Integer(), "sqlite")}
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(column_0_label)s",
@@ -23,7 +25,7 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Time in UTC; SQLite itself stores no time zone."""
+    """Time in UTC; databases store it without time zone."""
 
     impl = DateTime
     cache_ok = True

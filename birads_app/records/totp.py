@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log
 from birads_app.records.credential_tables import Authenticator, RecoveryCode
-from birads_app.records.database import is_unwritable, session, writing
+from birads_app.records.database import session, writing
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import InvalidAccount
 from birads_app.records.schema import Role, User, now
 from birads_app.records.secret_digest import digest
 from birads_app.records.users import CONSOLE
+from birads_app.records.write_failures import is_unwritable
 from birads_app.terms.messages import msg
 
 ISSUER = "BI-RADS reader"

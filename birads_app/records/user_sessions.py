@@ -15,12 +15,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log
-from birads_app.records.database import is_unwritable, session, write_if_free, writing
+from birads_app.records.database import session, write_if_free, writing
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.schema import User, now
 from birads_app.records.secret_digest import digest
 from birads_app.records.sign_in_tables import UserSession
+from birads_app.records.write_failures import is_unwritable
 
 # Begins the id of a session that could not be stored.
 _UNSTORED = "unstored"

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column
 
 from birads_app.records.database import session, writing
 from birads_app.records.schema import Exam, Status, User, now
+from birads_app.records.sql_constructs import as_stored, unindexed
 
 PER_PAGE = 25
 COUNTED = 10_000
@@ -201,9 +202,9 @@ def _rows(
     falling = falls != backwards
     rows: list[Any] = []
     conditions = (*conditions, *_filters(query))
-    # The plus sign keeps SQLite from scanning a status instead of starting with the patient's few exams.
+    # This keeps SQLite from scanning a status instead of starting with the patient's few exams.
     few = query.pseudonyms or query.study_uids or query.attention
-    of_status = literal_column("+exams.status") if few else Exam.status
+    of_status = unindexed(Exam.status) if few else Exam.status
     for part in _parts(value, anchor, name, falls, backwards):
         found: list[Any] = []
         for status in query.statuses:
@@ -245,7 +246,7 @@ def _filters(query: Query) -> list[ColumnElement[bool]]:
         of_patient = or_(*(_begins(Exam.pseudonym, text) for text in query.pseudonyms))
         found.append(Exam.id.in_(select(Exam.id).where(of_patient)))
     if query.attention:
-        found.append(literal_column("exams.attention") != literal_column("'[]'"))  # as in the index
+        found.append(as_stored(Exam.attention) != literal_column("'[]'"))  # as in the index
     if query.study_uids:
         found.append(Exam.study_uid.in_(query.study_uids))
     if query.category:

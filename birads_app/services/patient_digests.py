@@ -9,7 +9,7 @@ from birads_app.records.identity_digests import IdentifierKind
 
 def keyed() -> Callable[[str], bytes] | None:
     """Return the function from a patient ID to its digest, 16 bytes; None without a database, which has the key."""
-    if not (database.exists() and migrate.is_current()):
+    if not (database.of_app().exists() and migrate.is_current()):
         return None
     key = site_keys.pseudonym_key()
 

@@ -65,7 +65,7 @@ def _settings() -> Settings:
 @contextmanager
 def audited_change(who: str, action: str, name: str, reason: str) -> Iterator[None]:
     """Keep the change and its audit entry, or neither; without a database, as for training alone, no entry."""
-    if not (database.exists() and migrate.is_current()):
+    if not (database.of_app().exists() and migrate.is_current()):
         yield
         return
     with database.writing() as current:

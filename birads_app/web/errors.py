@@ -1,7 +1,6 @@
 """Responses to all errors: a page, or JSON under ``/api/``."""
 
 import logging
-import sqlite3
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
@@ -16,8 +15,8 @@ from birads_app.intake.ingest import IntakeRefused
 from birads_app.logs import request_id, where
 from birads_app.monitoring import instruments
 from birads_app.records import disk_space, migrate
-from birads_app.records.database import is_unwritable
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
+from birads_app.records.write_failures import Failure, is_unwritable, reason_of
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
 from birads_app.web.http_status import status_of
@@ -146,15 +145,15 @@ def _forged_form(error: CSRFError) -> Response:
 def _database_error(error: OperationalError) -> Response:
     """Distinguish an outdated database, a full or read-only disk and a busy database."""
     log.error("The database failed:\n%s", where(error))
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    if is_unwritable(error) or code == sqlite3.SQLITE_CANTOPEN:  # nor can it be opened on a read-only disk
+    failure = reason_of(error)
+    if is_unwritable(error) or failure is Failure.UNREACHABLE:  # SQLite cannot be opened on a read-only disk
         try:
             disk_space.check(current_app.extensions["birads_settings"])
         except (DiskFull, DiskReadOnly) as reason:
             return _domain_error(reason)
-    if code == sqlite3.SQLITE_FULL:
+    if failure is Failure.FULL:
         return answer(507, str(_MESSAGES[507]))
-    if code == sqlite3.SQLITE_READONLY:
+    if failure is Failure.READ_ONLY:
         return _domain_error(DiskReadOnly(msg("disk-read-only")))
     if is_unwritable(error):
         return answer(507, _("The server's disk cannot be written. Nothing was saved. See the server log."))

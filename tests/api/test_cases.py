@@ -1,6 +1,5 @@
 """Cases of ``docs/cases.md``, each through the interface of a running application."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from birads_app import create_app
 from birads_app.model.predictor import ModelSource
 from birads_app.records import files
+from tests.support import servers
 from tests.support.case_site import CaseSite, settings_of, site
 from tests.support.cases import Case, all_cases
 from tests.support.dicom_table import CASES, block, cases_table
@@ -19,8 +19,9 @@ ALL = all_cases()
 
 def _site(folder: Path, initial: Path, source: ModelSource, deidentify: bool) -> Iterator[CaseSite]:
     instance = folder / "instance"
-    shutil.copytree(initial, instance)
-    app = create_app(settings_of(str(instance), str(folder / "models"), deidentify=deidentify))
+    servers.copy_instance(initial, instance)
+    places = settings_of(str(instance), str(folder / "models"), deidentify=deidentify)
+    app = create_app({**places, **servers.settings_of(instance)})
     app.extensions["birads_models"] = source
     yield site(app)
     with app.app_context():

@@ -192,7 +192,7 @@ def test_many_wrong_tokens_are_refused_and_a_right_one_never(app: Flask, client:
 def test_tokens_of_earlier_versions_read_and_upload_for_90_days(app: Flask, client: FlaskClient) -> None:
     token = token_of(app)
     with app.app_context():
-        migrate._alembic(command.downgrade, "0019")
+        migrate._alembic(database.of_app(), command.downgrade, "0019")
         assert "scopes" not in str(database.session().execute(text("PRAGMA table_info(tokens)")).all())
         migrate.upgrade()
         (row,) = tokens.listing()

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support import servers
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300
@@ -35,22 +36,21 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, database: Path | None = None, **settings: str) -> Iterator[Server]:
+def serve(folder: Path, initial: Path | None = None, **settings: str) -> Iterator[Server]:
     """Serve a new instance inside ``folder``, optionally with more settings; stop it on exit.
 
-    A fully migrated database, to be copied, replaces the migrations.
+    An instance folder with a fully migrated database, to be copied, replaces the migrations.
     """
     port = free_port()
     console = folder / "console.txt"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BIRADS_")}
     environment |= {"BIRADS_INSTANCE": str(folder / "instance"), "HOST": "127.0.0.1", "PORT": str(port)}
-    environment |= settings
+    if initial:
+        servers.copy_instance(initial, folder / "instance")
+    environment |= servers.settings_of(folder / "instance") | settings
     with console.open("w") as output:
         options = {"cwd": ROOT, "env": environment, "stdout": output, "stderr": subprocess.STDOUT}
-        if database:
-            (folder / "instance").mkdir()
-            shutil.copy(database, folder / "instance")
-        else:
+        if not initial:
             upgrade = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
             subprocess.run(upgrade, check=True, **options)
         command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]

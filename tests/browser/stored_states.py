@@ -18,6 +18,7 @@ from birads_app.records.database import writing
 from birads_app.records.schema import Delivery, Exam, Role
 from birads_app.services import dataset_checks, datasets, training_runs
 from birads_app.terms.messages import msg
+from tests.support import servers
 from tests.support.signed_exams import store_signed_exam
 
 PERSON = "erika"
@@ -86,7 +87,8 @@ def store_practice(server: Server) -> None:
 def _beside(server: Server) -> Iterator[Flask]:
     """Open the instance of a running server in this process."""
     instance = server.console.parent / "instance"
-    app = create_app({"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "TESTING": True})
+    places = {"BIRADS_INSTANCE": str(instance), **servers.settings_of(instance)}
+    app = create_app({**places, "BIRADS_COMPUTE_PROCESSES": "0", "TESTING": True})
     with app.app_context():
         yield app
         database.engine().dispose()

@@ -48,10 +48,10 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def admin(
-    tmp_path: Path, models: Path, browser: Browser, empty_database: Path
+    tmp_path: Path, models: Path, browser: Browser, empty_instance: Path
 ) -> Iterator[tuple[Page, Server]]:
     """Open a page as the administrator; fail on any logged error."""
-    with serve(tmp_path, empty_database, BIRADS_MODELS=str(models)) as server:
+    with serve(tmp_path, empty_instance, BIRADS_MODELS=str(models)) as server:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
         found = chromium.complaints(page)

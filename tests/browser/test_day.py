@@ -267,9 +267,9 @@ def amend(page: Page, exam: str) -> None:
 
 
 @pytest.fixture
-def blinded_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
+def blinded_server(tmp_path: Path, empty_instance: Path) -> Iterator[Server]:
     """A server whose readers have to ask for the AI result."""
-    with serve(tmp_path, empty_database, WEB_CONCURRENCY="1", BIRADS_SHOW_OPINION="0") as server:
+    with serve(tmp_path, empty_instance, WEB_CONCURRENCY="1", BIRADS_SHOW_OPINION="0") as server:
         yield server
 
 

@@ -21,11 +21,11 @@ def submit(page: Page) -> None:
 
 
 def test_a_person_signs_on_at_the_provider_and_out_again(
-    tmp_path: Path, empty_database: Path, browser: Browser
+    tmp_path: Path, empty_instance: Path, browser: Browser
 ) -> None:
     with run_provider(free_port()) as provider:
         settings = {**provider.settings(), "WEB_CONCURRENCY": "1"}
-        with serve(tmp_path, empty_database, **settings) as server:
+        with serve(tmp_path, empty_instance, **settings) as server:
             provider.enter("s-1", preferred_username="rita", groups=["birads-readers"])
             provider.enter("s-2", preferred_username="otto", groups=[])
             first = browser.new_page()

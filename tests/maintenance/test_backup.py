@@ -16,7 +16,17 @@ from flask import Flask
 from birads_app import create_app
 from birads_app.files import locks
 from birads_app.maintenance import archive, restore
-from birads_app.records import database, exams, files, identities, jobs, migrate, upload_store, users
+from birads_app.records import (
+    database,
+    exams,
+    files,
+    identities,
+    jobs,
+    migrate,
+    table_copy,
+    upload_store,
+    users,
+)
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.spool import Spool
 from tests.support import direct_exam
@@ -129,15 +139,15 @@ def test_an_interrupted_backup_leaves_the_previous_one(
 def test_an_exam_deleted_meanwhile_is_left_out_whole(
     filled: Flask, config: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy_to = database.copy_to
+    into_file = table_copy.into_file
 
-    def then_delete(path: Path) -> None:
-        copy_to(path)
+    def then_delete(source: database.Database, path: Path) -> None:
+        into_file(source, path)
         if exams.exists("c" * 32):
             exam = exams.get("c" * 32)
             exams.undo(exam, exam.uploader)
 
-    monkeypatch.setattr(database, "copy_to", then_delete)
+    monkeypatch.setattr(table_copy, "into_file", then_delete)
     target, keys = back_up(filled, tmp_path)
     restored = empty_app(config, tmp_path)
     assert run(restored, "restore", target, "--keys", keys).exit_code == 0
@@ -322,7 +332,7 @@ def test_a_backup_of_an_older_version_is_migrated(
     key = filled.extensions["birads_site_key"]
     copied = create_app({**config, "BIRADS_INSTANCE": str(older), "BIRADS_SITE_KEY": key})
     with copied.app_context():
-        migrate._alembic(command.downgrade, "0012")
+        migrate._alembic(database.of_app(), command.downgrade, "0012")
         database.engine().dispose()
     shutil.copy(older / database.FILE_NAME, tmp_path / "older.sqlite3")
     with archive.creating(tmp_path / "older.tar") as writer:
@@ -338,7 +348,7 @@ def test_a_backup_of_an_older_version_is_migrated(
 @pytest.mark.slow
 def test_the_copied_database_is_one_file(filled: Flask, tmp_path: Path) -> None:
     with filled.app_context():
-        database.copy_to(tmp_path / "copy.sqlite3")
+        table_copy.into_file(database.of_app(), tmp_path / "copy.sqlite3")
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite3"]
     with sqlite3.connect(tmp_path / "copy.sqlite3") as copy:
         assert copy.execute("SELECT count(*) FROM exams").fetchone() == (2,)

@@ -129,7 +129,7 @@ def refuse_or_clear(config: dict[str, object], target: Path) -> None:
         try:
             migrate.upgrade()
         except RestoreUnfinished:
-            assert not database.exists()
+            assert not database.of_app().exists()
             return
         finally:
             database.engine().dispose()

@@ -59,13 +59,13 @@ def test_eight_images_give_two_exams_and_results_arrive_once_despite_kills(
     way: Callable[[orthanc.Orthanc], dict[str, str]],
     studies: dict[str, list[Path]],
     tiny_models: Path,
-    empty_database: Path,
+    empty_instance: Path,
     tmp_path: Path,
 ) -> None:
     tool("storescu")
     files = [path for study in studies.values() for path in study]
     server = orthanc.Orthanc(orthanc.free_port(), orthanc.free_port())  # down for now
-    peer = receiver(tmp_path, tiny_models, empty_database, **way(server))
+    peer = receiver(tmp_path, tiny_models, empty_instance, **way(server))
     with killed(peer):  # between image and result
         assert peer.store(*files) == 0
     assert peer.exams() == 0
@@ -89,12 +89,12 @@ def test_eight_images_give_two_exams_and_results_arrive_once_despite_kills(
 
 
 def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
-    tiny_models: Path, empty_database: Path, tmp_path: Path
+    tiny_models: Path, empty_instance: Path, tmp_path: Path
 ) -> None:
     studies = real_exams(tmp_path, scale=4)
     with orthanc.serve(tmp_path) as server:
         counting = call_counts.settings(tmp_path / "counts") | {"BIRADS_COMPUTE_PROCESSES": "2"}
-        ours = receiver(tmp_path, tiny_models, empty_database, **by_stow(server), **counting)
+        ours = receiver(tmp_path, tiny_models, empty_instance, **by_stow(server), **counting)
         pacs = Receiver(tmp_path, server.dicom_port, {})
         for paths in studies.values():
             assert pacs.store(*paths, called=server.title) == 0
@@ -122,7 +122,7 @@ def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(
 def test_a_patient_name_is_never_on_disk(
     way: Callable[[orthanc.Orthanc], dict[str, str]],
     tiny_models: Path,
-    empty_database: Path,
+    empty_instance: Path,
     tmp_path: Path,
 ) -> None:
     sent = tmp_path / "sent.dcm"
@@ -131,7 +131,7 @@ def test_a_patient_name_is_never_on_disk(
     with orthanc.serve(tmp_path) as server:
         counting = call_counts.settings(tmp_path / "counts") | {"BIRADS_COMPUTE_PROCESSES": "2"}
         peer = receiver(
-            tmp_path, tiny_models, empty_database, **way(server), **counting, BIRADS_DICOM_STABLE_S="2"
+            tmp_path, tiny_models, empty_instance, **way(server), **counting, BIRADS_DICOM_STABLE_S="2"
         )
         with peer.running():
             assert peer.store(sent) == 0

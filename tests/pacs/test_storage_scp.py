@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -17,7 +16,7 @@ from pynetdicom import AE
 from birads_app import create_app
 from birads_app.imaging.dicom.parser import TOMOSYNTHESIS
 from birads_app.pacs.storage_scp import STORAGE_CLASSES, TRANSFER_SYNTAXES
-from tests.support import processes
+from tests.support import processes, servers
 from tests.support.dicom_matrix import ROWS
 from tests.support.dicom_tools import tool
 from tests.support.factories import MAMMOGRAPHY, breast, dicom, dicom_bytes
@@ -27,11 +26,11 @@ from tests.support.receiver import Receiver, receiver, wait_until
 
 @pytest.fixture(scope="module")
 def running(
-    tmp_path_factory: pytest.TempPathFactory, tiny_models: Path, empty_database: Path
+    tmp_path_factory: pytest.TempPathFactory, tiny_models: Path, empty_instance: Path
 ) -> Iterator[Receiver]:
     """Run one receiver for all tests of this module; studies stay in its spool for an hour."""
     made = receiver(
-        tmp_path_factory.mktemp("receive"), tiny_models, empty_database,
+        tmp_path_factory.mktemp("receive"), tiny_models, empty_instance,
         BIRADS_DICOM_STABLE_S="3600", BIRADS_DICOM_MAX_OBJECT_MB="1", BIRADS_DICOM_MAX_ASSOCIATIONS="20",
     )  # fmt: skip
     with made.running():
@@ -94,10 +93,10 @@ def test_objects_without_a_study_are_refused(running: Receiver, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_objects_are_refused_while_the_disk_is_nearly_full(
-    tiny_models: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    tiny_models: Path, empty_instance: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     made = receiver(
-        tmp_path_factory.mktemp("full"), tiny_models, empty_database, BIRADS_MIN_FREE_MB="10000000"
+        tmp_path_factory.mktemp("full"), tiny_models, empty_instance, BIRADS_MIN_FREE_MB="10000000"
     )
     with made.running():
         assert made.store(image(tmp_path)) != 0
@@ -219,11 +218,11 @@ def test_a_port_in_use_is_reported_at_start(running: Receiver) -> None:
     ],
 )
 def test_invalid_settings_are_reported_at_start(
-    config: dict[str, object], empty_database: Path, setting: str, value: str
+    config: dict[str, object], empty_instance: Path, setting: str, value: str
 ) -> None:
     given = {"BIRADS_DICOM_ALLOWED_AETS": "MODALITY@127.0.0.1", "BIRADS_DICOM_PORT": str(free_port())}
     app = create_app({**config, **given, setting: value})
-    shutil.copy(empty_database, app.instance_path)
+    servers.copy_instance(empty_instance, Path(app.instance_path))
     ended = app.test_cli_runner().invoke(args=["dicom", "receive"])
     assert ended.exit_code == 1 and ended.output.startswith("Error: ")
     assert setting.removesuffix("CERTIFICATE") in ended.output
@@ -240,7 +239,7 @@ def test_a_web_server_started_later_keeps_the_receiver_s_drafts_and_offers_set_u
 
 @pytest.mark.slow
 def test_tls_peers_need_a_certificate_and_a_silent_one_blocks_nobody(
-    tiny_models: Path, empty_database: Path, tmp_path: Path
+    tiny_models: Path, empty_instance: Path, tmp_path: Path
 ) -> None:
     public, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
@@ -252,7 +251,7 @@ def test_tls_peers_need_a_certificate_and_a_silent_one_blocks_nobody(
     secure = receiver(
         tmp_path,
         tiny_models,
-        empty_database,
+        empty_instance,
         **{f"BIRADS_DICOM_TLS_{name}": str(path) for name, path in names.items()},
     )
     known = ["+tls", str(key), str(public), "+cf", str(public)]

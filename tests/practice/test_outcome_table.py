@@ -217,7 +217,7 @@ def test_the_upgrade_computes_the_digests_of_stored_exams(app: Flask, identified
     with app.app_context():
         before = digests()
         session().rollback()
-        migrate._alembic(command.downgrade, "0028")
+        migrate._alembic(database.of_app(), command.downgrade, "0028")
         migrate.upgrade()
         after = digests()
     assert sorted(before) == sorted(after) and all(row[1] and row[2] for row in after)

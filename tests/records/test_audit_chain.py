@@ -15,6 +15,7 @@ from birads_app.records.audit_chain import AuditHead
 from birads_app.records.database import writing
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import AuditLogBroken, InvalidHead, SiteKeyDiffers
+from tests.support import servers
 
 
 def record(count: int = 6) -> None:
@@ -28,9 +29,9 @@ def record(count: int = 6) -> None:
 
 def tamper(*statements: str) -> None:
     """Change the table as somebody with the database file can."""
-    with database.rebuilding() as connection:
+    with database.of_app().rebuilding() as connection:
         for name in ("update", "delete"):
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS audit_no_{name}")
+            servers.drop_trigger(connection, f"audit_no_{name}", "audit")
         for statement in statements:
             connection.exec_driver_sql(statement)
 
@@ -184,9 +185,10 @@ def test_a_transaction_that_fails_leaves_no_link(app: Flask) -> None:
         assert audit_chain.verify() == 2
 
 
+@pytest.mark.sqlite
 def test_entries_of_earlier_versions_are_chained_by_the_upgrade_which_says_so(app: Flask) -> None:
     with app.app_context():
-        migrate._alembic(command.downgrade, "0013")
+        migrate._alembic(database.of_app(), command.downgrade, "0013")
         entry = "INSERT INTO audit (id, at, who, action, subject) VALUES (:id, '2026-01-01 08:00:00.0', 'a', 'b', '')"
         with writing() as current:
             for number in (1, 2, 4):  # a gap of long ago

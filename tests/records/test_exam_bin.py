@@ -230,7 +230,7 @@ def test_an_exam_is_erased_once_however_many_ask(app: Flask, exam: Exam) -> None
 def test_a_downgrade_returns_the_exams_of_the_bin(app: Flask, exam: Exam) -> None:
     with app.app_context():
         exam_bin.put(EXAM, "anna", "Test.")
-        migrate._alembic(command.downgrade, "0017")
+        migrate._alembic(database.of_app(), command.downgrade, "0017")
         assert session().scalar(text("SELECT status FROM exams")) == "new"
         migrate.upgrade()
         session().expire_all()

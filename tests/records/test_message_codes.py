@@ -64,7 +64,7 @@ def upgraded(app: Flask) -> Iterator[Flask]:
             )
             current.flush()
             current.add(Delivery(exam_id=READ, model_version="v1"))
-        migrate._alembic(command.downgrade, "0009")
+        migrate._alembic(database.of_app(), command.downgrade, "0009")
         with database.writing() as current:
             stored = json.dumps([LOW, SYNTAX, FORGOTTEN, "Plain text."])
             current.execute(text("UPDATE images SET warnings = :stored"), {"stored": stored})
@@ -124,7 +124,7 @@ def test_an_edited_text_is_shown_for_old_rows(upgraded: Flask, monkeypatch: pyte
 
 def test_the_downgrade_restores_texts(upgraded: Flask) -> None:
     with upgraded.app_context():
-        migrate._alembic(command.downgrade, "0009")
+        migrate._alembic(database.of_app(), command.downgrade, "0009")
         current = database.session()
         (warnings,) = current.execute(text("SELECT warnings FROM images")).one()
         assert json.loads(warnings) == [LOW, SYNTAX, "3 ghosts: 100% sure.", "Plain text."]

@@ -49,7 +49,7 @@ def test_the_columns_become_a_document_and_come_back(app: Flask) -> None:
     make_user(app)
     with app.app_context():
         indices = {index["name"] for index in inspect(database.engine()).get_indexes("images")}
-        migrate._alembic(command.downgrade, "0012")
+        migrate._alembic(database.of_app(), command.downgrade, "0012")
         stored_before(**COLUMNS)
         migrate.upgrade()
         (image,) = exams.get("e").images
@@ -62,7 +62,7 @@ def test_the_columns_become_a_document_and_come_back(app: Flask) -> None:
         assert list(image.prediction.probabilities) == ["4", "1", "5"]
         assert [made.set_by for made in image.corrections] == ["anna"]
         assert {index["name"] for index in inspect(database.engine()).get_indexes("images")} == indices
-        migrate._alembic(command.downgrade, "0012")
+        migrate._alembic(database.of_app(), command.downgrade, "0012")
         (row,) = database.session().execute(text(f"SELECT {', '.join(COLUMNS)} FROM images"))
         assert row.category == "4"
         for name in ("probabilities", "possible", "warnings"):
@@ -74,7 +74,7 @@ def test_the_columns_become_a_document_and_come_back(app: Flask) -> None:
 def test_a_downgraded_database_still_takes_images_without_a_prediction_set(app: Flask) -> None:
     make_user(app)
     with app.app_context():
-        migrate._alembic(command.downgrade, "0012")
+        migrate._alembic(database.of_app(), command.downgrade, "0012")
         stored_before(**{name: value for name, value in COLUMNS.items() if name != "possible"})
         migrate.upgrade()
         assert exams.get("e").images[0].prediction.prediction_set == ()

@@ -11,7 +11,7 @@ from tests.support.factories import make_user
 def test_the_role_is_that_of_before(app: Flask) -> None:
     make_user(app)
     with app.app_context():
-        migrate._alembic(command.downgrade, "0010")
+        migrate._alembic(database.of_app(), command.downgrade, "0010")
         with database.writing() as current:
             current.execute(
                 text(
@@ -30,7 +30,7 @@ def test_the_role_is_that_of_before(app: Flask) -> None:
                 )
         migrate.upgrade()
         assert [image.role for image in exams.get("e").images] == ["special", "standard"]
-        migrate._alembic(command.downgrade, "0010")
+        migrate._alembic(database.of_app(), command.downgrade, "0010")
         with database.writing() as current:
             assert current.execute(text("SELECT standard FROM images ORDER BY position")).scalars().all() == [
                 0,

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import servers
 from tests.support.factories import mammogram_dicom
 from tests.support.processes import ROOT, environment, flask, python
 
@@ -65,11 +65,11 @@ def wait_for_workers(log: Path, workers: int) -> str:
 
 @pytest.mark.slow
 def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(
-    tmp_path: Path, empty_database: Path
+    tmp_path: Path, empty_instance: Path
 ) -> None:
     instance, log = tmp_path / "instance", tmp_path / "log"
     instance.mkdir()
-    shutil.copy(empty_database, instance)
+    servers.copy_instance(empty_instance, instance)
     found = []
     for workers in (2, 1):
         with server(instance, log, workers, models=tmp_path) as address:
@@ -80,8 +80,8 @@ def test_several_workers_print_one_set_up_token_and_a_restart_a_new_one(
     assert found[0] != found[1]
 
 
-def test_commands_print_no_set_up_token(tmp_path: Path, empty_database: Path) -> None:
-    shutil.copy(empty_database, tmp_path)
+def test_commands_print_no_set_up_token(tmp_path: Path, empty_instance: Path) -> None:
+    servers.copy_instance(empty_instance, tmp_path)
     result = flask(tmp_path, "routes")
     assert result.returncode == 0
     assert not TOKEN.search(result.stdout + result.stderr)

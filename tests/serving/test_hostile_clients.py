@@ -17,6 +17,7 @@ import requests
 from birads_app import create_app
 from birads_app.records import database, tokens, users
 from tests.browser.server import serve
+from tests.support import servers
 from tests.support.small_server import Client, get
 
 pytestmark = pytest.mark.slow
@@ -41,11 +42,12 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, empty_instance: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    prepared = folder / database.FILE_NAME
-    prepared.write_bytes(empty_database.read_bytes())
-    app = create_app({"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder), **KEYS})
+    prepared = folder / "prepared"
+    servers.copy_instance(empty_instance, prepared)
+    places = {"BIRADS_INSTANCE": str(prepared), "BIRADS_MODELS": str(folder)}
+    app = create_app({**places, **servers.settings_of(prepared), **KEYS})
     with app.app_context():
         reader = tokens.create(users.create("reader", PASSWORD, "radiologist"))
         auditor = tokens.create(users.create("auditor", PASSWORD, "auditor"))

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import servers
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -19,7 +21,7 @@ def environment(instance: Path, **more: str) -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith("BIRADS_") and name != "CI"
     }
     fixed = {"BIRADS_INSTANCE": str(instance), "BIRADS_COMPUTE_PROCESSES": "0", "PYTHONWARNINGS": "ignore"}
-    return {**kept, **fixed, **more}
+    return {**kept, **fixed, **servers.settings_of(instance), **more}
 
 
 def heed_signals() -> None:

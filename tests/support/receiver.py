@@ -1,9 +1,7 @@
 """``flask dicom receive`` in a separate process, with DCMTK's programs as peers."""
 
 import contextlib
-import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from birads_app.intake.samples import available
-from birads_app.records.database import FILE_NAME
+from tests.support import servers
 from tests.support.dicom_tools import missing, tool
 from tests.support.orthanc import free_port
 from tests.support.processes import ROOT, environment, flask
@@ -83,8 +81,7 @@ class Receiver:
 
     def query(self, sql: str) -> list[tuple]:
         """Ask its database."""
-        with contextlib.closing(sqlite3.connect(self.instance / FILE_NAME, timeout=120)) as database:
-            return database.execute(sql).fetchall()
+        return servers.query(self.instance, sql)
 
     def exams(self) -> int:
         return self.query("SELECT count(*) FROM exams")[0][0]
@@ -112,8 +109,8 @@ class Receiver:
         return subprocess.run(command, capture_output=True, timeout=600, check=False).returncode
 
 
-def receiver(place: Path, models: Path, database: Path, **settings: str) -> Receiver:
-    """A receiver with a copy of an empty database; a study becomes an exam after a second."""
+def receiver(place: Path, models: Path, initial: Path, **settings: str) -> Receiver:
+    """A receiver with a copy of an initial instance folder; a study becomes an exam after a second."""
     port = free_port()
     defaults = {
         "BIRADS_MODELS": str(models),
@@ -124,8 +121,7 @@ def receiver(place: Path, models: Path, database: Path, **settings: str) -> Rece
         "BIRADS_LOG_LEVEL": "DEBUG",
     }
     made = Receiver(place, port, defaults | settings)
-    made.instance.mkdir()
-    shutil.copy(database, made.instance)
+    servers.copy_instance(initial, made.instance)
     return made
 
 

@@ -1,7 +1,6 @@
 """An instance folder with a stored exam, to copy: storing one anew for each test would run the model each time."""
 
 import io
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,15 +11,21 @@ from birads_app import create_app
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, files
 from birads_app.records.schema import Exam
+from tests.support import servers
 from tests.support.factories import breast, dicom, dicom_bytes, make_user, sign_in
 from tests.support.pictures import wait_for_pictures
 
 
 def write(folder: Path, initial: Path, models: ModelSource, uploads: Mapping[str, bytes]) -> None:
     """Copy an initial instance folder, and add the account ``reader`` and an exam of its uploaded files, by name."""
-    shutil.copytree(initial, folder, dirs_exist_ok=True)
+    servers.copy_instance(initial, folder)
     app = create_app(
-        {"BIRADS_INSTANCE": str(folder), "BIRADS_MODELS": str(folder / "models"), "WTF_CSRF_ENABLED": False}
+        {
+            "BIRADS_INSTANCE": str(folder),
+            "BIRADS_MODELS": str(folder / "models"),
+            **servers.settings_of(folder),
+            "WTF_CSRF_ENABLED": False,
+        }
     )
     app.extensions["birads_models"] = models
     make_user(app)

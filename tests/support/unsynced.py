@@ -3,16 +3,16 @@
 import os
 from typing import Any
 
-from birads_app.records import database
+from birads_app.records import sqlite_database
 
 
 def install() -> None:
     """Let neither files nor databases of this process be flushed to the disk."""
-    prepare = database._prepare
+    prepare = sqlite_database._prepare
 
     def prepare_unsynced(connection: Any, record: Any) -> None:
         prepare(connection, record)
         connection.execute("PRAGMA synchronous = OFF")
 
-    database._prepare = prepare_unsynced
+    sqlite_database._prepare = prepare_unsynced
     os.fsync = lambda _descriptor: None

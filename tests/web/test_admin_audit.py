@@ -17,6 +17,7 @@ from birads_app.records.database import session, writing
 from birads_app.records.schema import Role
 from birads_app.services import housekeeping
 from birads_app.terms.audit_actions import AUDIT_ACTIONS
+from tests.support import servers
 from tests.support.factories import make_user, sign_in
 from tests.support.packages import ROOT
 
@@ -121,8 +122,8 @@ def test_the_page_shows_whether_the_hash_chain_holds(
     assert f"up to entry {head.number}:" in client.get("/admin/audit").text
     assert runner.invoke(args=["audit", "verify"]).exit_code == 0
     assert f"up to entry {head.number + 1}:" in client.get("/admin/audit").text
-    with app.app_context(), database.rebuilding() as connection:
-        connection.exec_driver_sql("DROP TRIGGER audit_no_update")
+    with app.app_context(), database.of_app().rebuilding() as connection:
+        servers.drop_trigger(connection, "audit_no_update", "audit")
         connection.exec_driver_sql("UPDATE audit SET who = 'rita' WHERE id = 2")
     assert runner.invoke(args=["audit", "verify"]).exit_code == 1
     page = client.get("/admin/audit").text
