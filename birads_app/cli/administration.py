@@ -1,4 +1,4 @@
-"""The commands ``flask predict``, ``flask user``, ``flask token``, ``flask patient`` and ``flask db``."""
+"""The commands ``flask predict``, ``flask user``, ``flask token`` and ``flask patient``."""
 
 import json
 import sys
@@ -15,7 +15,6 @@ from birads_app.imaging.dicom.dates import parse_date
 from birads_app.records import (
     audit_log,
     identities,
-    migrate,
     provider_accounts,
     rate_limit,
     tokens,
@@ -32,12 +31,11 @@ from birads_app.terms.messages import msg
 user_group = AppGroup("user", help="Manage accounts.")
 token_group = AppGroup("token", help="Manage API tokens.")
 patient_group = AppGroup("patient", help="Look up the patient of a pseudonym.")
-db_group = AppGroup("db", help="Manage the database.")
 
 
 def init_app(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (predict, user_group, token_group, patient_group, db_group):
+    for command in (predict, user_group, token_group, patient_group):
         app.cli.add_command(command)
 
 
@@ -284,18 +282,3 @@ def _day(value: str) -> str:
 def _print_fields(*fields: tuple[str, str]) -> None:
     for title, value in fields:
         click.echo(f"{title + ':':<18}{value or 'not stated'}")
-
-
-@db_group.command("upgrade")
-def upgrade() -> None:
-    """Create the database, or migrate it to this version."""
-    with one_line_errors():
-        migrate.upgrade()
-
-
-@db_group.command("revision")
-@click.argument("message")
-def revision(message: str) -> None:
-    """Generate a migration from changes to the schema (for developers)."""
-    with one_line_errors():
-        migrate.revision(message)

@@ -39,9 +39,9 @@ def copy(source: Database, target: Database, report: Report = lambda line: None)
     CopyRefused
         The source is not of this version, the target is not empty, or what was copied differs.
     """
-    if not migrate.is_current(source):
+    if not source.exists() or not migrate.is_current(source):
         raise CopyRefused(
-            f"The database {source.name} is not of this version. Start this version's `flask db upgrade` with it first."
+            f"The database {source.name} is missing or not of this version. Run `flask db upgrade` with it first."
         )
     migrate.upgrade(target)
     with source.unchanging() as reading, target.rebuilding() as connection:

@@ -31,9 +31,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def fresh_server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
+def fresh_server(tmp_path: Path, empty_instance: Path) -> Iterator[Server]:
     """Run a server with one worker and without accounts."""
-    with serve(tmp_path, empty_database, WEB_CONCURRENCY="1") as started:
+    with serve(tmp_path, empty_instance, WEB_CONCURRENCY="1") as started:
         yield started
 
 
@@ -61,11 +61,11 @@ def two_served(tmp_path_factory: pytest.TempPathFactory, models: Path, tiny_mode
 
 @pytest.fixture(scope="session")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, empty_database: Path, two_served: Path
+    tmp_path_factory: pytest.TempPathFactory, empty_instance: Path, two_served: Path
 ) -> Iterator[Server]:
     """Run a server with one worker, which alone loads the model; ``signed_in`` sets it up."""
     folder = tmp_path_factory.mktemp("server")
-    with serve(folder, empty_database, WEB_CONCURRENCY="1", BIRADS_MODELS=str(two_served)) as started:
+    with serve(folder, empty_instance, WEB_CONCURRENCY="1", BIRADS_MODELS=str(two_served)) as started:
         yield started
 
 

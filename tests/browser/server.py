@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import servers
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # for the programs beside this module
+
+from tests.support import servers  # noqa: E402
+
 START_SECONDS = 300
 SETUP_TOKEN = re.compile(r"\b[0-9a-f]{32}\b")
 
