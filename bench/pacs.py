@@ -33,7 +33,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
         ]
         with orthanc.serve(place) as server:
             settings = server.as_destination() | {"BIRADS_LOG_LEVEL": "INFO"}
-            peer = receiver(place, options.models.absolute(), _empty_database(place), **settings)
+            peer = receiver(place, options.models.absolute(), _empty_instance(place), **settings)
             with peer.running():
                 for paths in studies[:2]:  # to warm up
                     assert peer.store(*paths) == 0
@@ -46,13 +46,13 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     yield Measurement("studies of 4 images/min received, predicted, returned", rate, None, rate)
 
 
-def _empty_database(place: Path) -> Path:
-    """Return the file of a new database."""
+def _empty_instance(place: Path) -> Path:
+    """Return an instance folder with a new database."""
     app = create_app({"BIRADS_INSTANCE": str(_made(place / "empty"))})
     with app.app_context():
         migrate.upgrade()
         database.engine().dispose()  # writes what the log of changes still has
-    return place / "empty" / database.FILE_NAME
+    return place / "empty"
 
 
 def _made(folder: Path) -> Path:
