@@ -22,6 +22,7 @@ from bench import (
     mutations,
     overload,
     pacs,
+    score,
     serving,
     sizes,
     worklist,
@@ -45,6 +46,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "bombs": bombs.measure,
     "mutations": mutations.measure,
     "kills": kills.measure,
+    "score": score.measure,
+    "score-memory": score.measure_memory,
 }
 
 
@@ -78,6 +81,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=32, help="clients of the overload benchmark")
     parser.add_argument("--seconds", type=float, default=300, help="duration of the overload benchmark")
     parser.add_argument("--files", type=int, default=2000, help="damaged files of the mutations benchmark")
+    parser.add_argument("--images", type=int, default=2000, help="images of the score benchmark")
+    parser.add_argument("--many", type=int, default=100_000, help="files of the score-memory benchmark")
     parser.add_argument("--kills", type=int, default=100, help="killed processes of the kills benchmark")
     parser.add_argument("--seed", type=int, default=1, help="seed of the damages and kills")
     parser.add_argument("--json", type=Path, help="also write the results to this file")

@@ -61,12 +61,16 @@ def connected(scheduler: str | None, processes: int | None = None) -> Iterator[C
         Dask is not installed, no scheduler answers, or it has no worker.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError:
         raise ClusterError(
             "The packages for work on a cluster are missing. Install them: pip install -r requirements-cluster.txt"
         ) from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a restarted worker is no news
+    dask.config.set(
+        {"distributed.admin.low-level-log-length": 100}
+    )  # of each process, which fills with tasks
     if scheduler is None:
         with (
             tempfile.TemporaryDirectory(prefix="birads-workers-") as folder,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import features, memory, pictures, sizes
+from bench import features, memory, pictures, score, sizes
 from bench.measurement import Measurement, table
 from training.data.dataset import read_folder
 from training.data.loader import ImageLoader
@@ -38,6 +38,18 @@ def test_benchmark_files_give_distinct_rows(tmp_path: Path, tiny_models: Path) -
     assert len({one.digest for one in seen}) == 60
     options = argparse.Namespace(models=tiny_models, precision="bf16")
     features._ours(files, tmp_path, from_bundle(tiny_models / "birads-demo", "openvino", "bf16"), options)()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_scoring_scores_every_file(tiny_models: Path) -> None:
+    found = score.run(tiny_models, 250)
+    assert found.command_mb > 0 and found.worker_mb > 0 and found.rate > 0
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_scoring_kills_a_worker_and_compares_all_rows(tiny_models: Path) -> None:
+    speed, killed, equal = score.measure(argparse.Namespace(models=tiny_models, images=400))
+    assert speed.ours > 0 and killed.ours > 0 and equal.met
 
 
 def test_missed_targets_are_reported() -> None:

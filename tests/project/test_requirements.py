@@ -14,6 +14,7 @@ from tests.support.packages import ROOT, closure, hashed_blocks, normal, require
 
 # Imported where they are installed; docs/dependencies.md says for what.
 OPTIONAL = {
+    "dask",
     "distributed",
     "pyarrow",
     "tf2onnx",
