@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,16 @@ def serving(models: Path, configuration: str = "gunicorn.conf.py", **settings: s
         log = Path(folder, "server.log")
         with _server(environment, port, configuration, log) as master:
             yield Served(port, token, master, Path(instance), log, environment, name, password)
+
+
+@contextmanager
+def another(served: Served, **settings: str) -> Iterator[Served]:
+    """Run a further server with the settings of one that runs, on a port of its own."""
+    port = _free_port()
+    environment = served.environment | settings | {"PORT": str(port)}
+    log = served.log.with_name(f"server-{port}.log")
+    with _server(environment, port, "gunicorn.conf.py", log) as master:
+        yield replace(served, port=port, master=master, log=log, environment=environment)
 
 
 def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:

@@ -1,9 +1,14 @@
-"""Count of wrong tokens by address, in this process's memory."""
+"""Count of wrong tokens by address: in this process's memory, with Redis of all machines."""
 
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from math import ceil
+
+from birads_app.records import shared_limits
+from birads_app.records.errors import SharedStateUnavailable
+from birads_app.records.secret_digest import digest
 
 PER_MINUTE = 30
 _MINUTE_S = 60
@@ -22,6 +27,10 @@ class WrongTokens:
 
     def count(self, address: str) -> int:
         """Count a wrong token and return the seconds to wait, 0 below the limit."""
+        with suppress(SharedStateUnavailable):
+            wait = shared_limits.count(f"wrong-tokens:{digest(address)}", PER_MINUTE, _MINUTE_S)
+            if wait is not None:
+                return wait
         moment = time.monotonic()
         with self._lock:
             if len(self._times) >= _MOST_ADDRESSES:

@@ -20,6 +20,7 @@ from tests.support.redis_server import RedisServer, running
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
     """A server, and times that a test can wait for."""
+    monkeypatch.setattr(redis_renewal, "_renewal", redis_renewal._Renewal())  # whose thread knows these times
     monkeypatch.setattr(redis_renewal, "TTL_S", 1.0)
     monkeypatch.setattr(redis_renewal, "RENEWAL_S", 0.25)
     with running(tmp_path) as found:

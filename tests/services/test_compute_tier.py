@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from birads_app import create_app
 from birads_app.api import compute_worker, upload_worker
 from birads_app.compute.turns import Urgency
+from birads_app.intake.admission import TooBusy, TooManyUploads
 from birads_app.model.predictor import ModelSource
 from birads_app.records import job_signals, jobs, redis_renewal, upload_store
 from birads_app.records.job_table import Job, JobKind, JobState
@@ -24,6 +25,7 @@ from tests.support.redis_server import RedisServer, running
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    monkeypatch.setattr(redis_renewal, "_renewal", redis_renewal._Renewal())  # whose thread knows these times
     monkeypatch.setattr(redis_renewal, "TTL_S", 1.5)
     monkeypatch.setattr(redis_renewal, "RENEWAL_S", 0.4)
     monkeypatch.setattr(compute_worker, "_SWEEP_S", 0.5)
@@ -206,3 +208,24 @@ def test_those_that_a_client_waits_for_come_first(app: Flask) -> None:
         job_signals.put("first", Urgency.REQUEST)
         assert list(job_signals.lengths().values()) == [1, 1]
         assert [job_signals.take(job_signals.QUEUED) for _ in range(3)] == ["first", "later", ""]
+
+
+def test_wrong_tokens_are_counted_across_servers(app: Flask, machine: Flask) -> None:
+    statuses = [post((app, machine)[number % 2].test_client(), "wrong").status_code for number in range(32)]
+    assert statuses == [401] * 30 + [429] * 2
+
+
+def test_places_for_uploads_are_shared(app: Flask, machine: Flask) -> None:
+    here, there = (
+        one.extensions["birads_admission"] for one in (app, machine)
+    )  # 17 places without a process
+    for number in range(8):
+        (here, there)[number % 2].enter("anna")
+    with pytest.raises(TooManyUploads):
+        here.enter("anna")
+    for number in range(9):
+        there.enter(f"other{number}")
+    with pytest.raises(TooBusy):
+        here.enter("bob")
+    there.leave("anna", 1.0)
+    here.enter("bob")
