@@ -21,6 +21,7 @@ _BRIGHT, _SPREADS = 0.15, 8.0
 # In pixels of the copy: distance at which letters are joined, and margin that is blanked around marks.
 _JOINED, _MARGIN = 9, 3
 _STRIP = 64  # rows of blocks
+_PLACES_AT_ONCE = 1 << 18  # pixels, 2 MB of places
 
 
 @dataclass(frozen=True)
@@ -69,24 +70,37 @@ def blank(pixels: np.ndarray, marks: Marks) -> None:
     pixels : array of shape (rows, columns), of the picture that was searched or stored for it; changed in place
     """
     around = cv2.dilate(marks.blocks.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~marks.blocks
-    beside = np.concatenate(
-        [part[chosen] for part, chosen in _rows(pixels, around, marks)] or [pixels[:0, 0]]
+    beside = [pixels.take(places) for places in _places(around, marks, pixels.shape)]
+    values = np.concatenate(beside) if beside else pixels[:0, 0]
+    fill = np.partition(values, values.size // 2)[values.size // 2] if values.size else pixels.min()
+    for places in places_of(marks, pixels.shape):
+        np.put(pixels, places, fill)
+
+
+def places_of(marks: Marks, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield the places of the marks' pixels in the flat array of a picture, int (n,); some may come twice.
+
+    Parameters
+    ----------
+    shape : (rows, columns) of the picture that was searched or stored for it
+    """
+    return _places(marks.blocks, marks, shape)
+
+
+def _places(blocks: np.ndarray, marks: Marks, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield the places of the pixels of selected blocks, in parts that take little memory."""
+    tops, lefts = (
+        np.searchsorted(marks.places(count, axis), np.arange(blocks.shape[axis] + 1))
+        for axis, count in enumerate(shape)
     )
-    fill = np.partition(beside, beside.size // 2)[beside.size // 2] if beside.size else pixels.min()
-    for part, chosen in _rows(pixels, marks.blocks, marks):
-        part[chosen] = fill
-
-
-def _rows(pixels: np.ndarray, blocks: np.ndarray, marks: Marks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each row of blocks with a selected one: its pixels, from the first to the last, and which are selected."""
-    rows, columns = (marks.places(count, axis) for axis, count in enumerate(pixels.shape))
-    tops = np.searchsorted(rows, np.arange(blocks.shape[0] + 1))
-    for row in np.flatnonzero(blocks.any(axis=1)):
-        chosen = np.flatnonzero(blocks[row][columns])
-        if chosen.size:
-            reach = slice(chosen[0], chosen[-1] + 1)
-            part = pixels[tops[row] : tops[row + 1], reach]
-            yield part, np.broadcast_to(blocks[row][columns[reach]], part.shape)
+    # There are blocks without a stored pixel if stored pixels are not square.
+    selected = np.argwhere(blocks & (np.diff(tops) > 0)[:, None] & (np.diff(lefts) > 0))
+    step, at_once = np.arange(marks.side), max(1, _PLACES_AT_ONCE // marks.side**2)
+    for first in range(0, len(selected), at_once):
+        row, column = selected[first : first + at_once].T
+        rows = np.minimum(tops[row, None] + step, tops[row + 1, None] - 1)
+        columns = np.minimum(lefts[column, None] + step, lefts[column + 1, None] - 1)
+        yield (rows[:, :, None] * shape[1] + columns[:, None, :]).ravel()
 
 
 def _brightest(pixels: np.ndarray, side: int) -> np.ndarray:

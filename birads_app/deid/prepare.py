@@ -22,9 +22,9 @@ from birads_app.imaging.decode import (
     damage_named,
     dicom_mammogram,
     picture_mammogram,
-    present,
+    show,
 )
-from birads_app.imaging.dicom import parser, part10, pixel_data
+from birads_app.imaging.dicom import grayscale, parser, part10, pixel_data
 from birads_app.imaging.dicom.parser import ParsedDicom
 from birads_app.imaging.dicom.part10 import Chunks
 from birads_app.imaging.dicom.stored_values import without_unused_bits
@@ -89,7 +89,8 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     parser.require_image(file)
     clean = None if pseudonyms is None else deidentify(file, pseudonyms)
     raw, notes = read_pixels(file, allowed)
-    shown, of_presentation = present(file, raw)
+    table, of_presentation = grayscale.presentation_table(file.dataset, raw)
+    shown = show(file, raw, table)
     if clean is None:
         header = file.dataset
         stated = view_of(header)
@@ -107,8 +108,13 @@ def _dicom(sent: SourceFile, pseudonyms: Pseudonyms | None, allowed: Tomosynthes
     else:
         chunks = with_frames_of(file, clean.header)
     if changed is not None:
-        del shown  # as large as the next one
-        shown, of_presentation = present(file, changed)
+        again, of_presentation = grayscale.presentation_table(file.dataset, changed)
+        if marks and changed is raw and shown.shape == raw.shape and np.array_equal(again, table):
+            for places in burned_in.places_of(marks, raw.shape):
+                np.put(shown, places, table[raw.take(places)])
+        else:
+            del shown  # as large as the next one
+            shown = show(file, changed, again)
     mammogram = dicom_mammogram(file, clean.view, shown, notes + of_presentation, sent.name)
     uncompressed = changed is not None and not volume
     return PreparedFile(

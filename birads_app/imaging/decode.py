@@ -94,7 +94,8 @@ def decode_dicom(
     """Read the mammogram of a parsed file; parameters and errors as :func:`decode`."""
     with damage_named():
         raw, notes = read_pixels(file, tomosynthesis)
-        pixels, of_presentation = present(file, raw)
+        table, of_presentation = grayscale.presentation_table(file.dataset, raw)
+        pixels = show(file, raw, table)
         return dicom_mammogram(file, view_of(file.dataset), pixels, notes + of_presentation, filename)
 
 
@@ -121,10 +122,15 @@ def format_of(data: bytes, filename: str = "") -> str:
     return source
 
 
-def present(file: parser.ParsedDicom, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
-    """Return the presentation values of raw pixels with square pixels, as :attr:`Mammogram.pixels`, and notes."""
-    pixels, notes = grayscale.present(file.dataset, raw)
-    return square(pixels, view_geometry.aspect(file.dataset)), notes
+def show(file: parser.ParsedDicom, raw: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return the presentation values of raw pixels with square pixels, as :attr:`Mammogram.pixels`.
+
+    Parameters
+    ----------
+    raw : uint8 or uint16 array of shape (rows, columns), as stored
+    table : presentation value of each possible raw value
+    """
+    return square(grayscale.look_up(table, raw), view_geometry.aspect(file.dataset))
 
 
 def dicom_mammogram(
@@ -139,7 +145,7 @@ def dicom_mammogram(
     Parameters
     ----------
     stated : view as the header states it
-    pixels : as :func:`present`
+    pixels : as :func:`show`
     notes : about pixels and presentation
     filename : as in :func:`decode`
     """

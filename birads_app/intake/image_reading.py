@@ -268,9 +268,21 @@ def _usable_image(
     size: InputSize | None,
 ) -> DraftedImage:
     """Write an image into a draft and prepare it for the model; raises InputError if the file is unusable."""
-    prepared = prepare(file, pseudonyms, tomosynthesis)
-    mammogram, image_id = prepared.mammogram, uuid.uuid4().hex
-    files.write_original(draft, image_id, mammogram.source, prepared.chunks)
+    prepared, image_id = prepare(file, pseudonyms, tomosynthesis), uuid.uuid4().hex
+    with ThreadPoolExecutor(1) as beside:  # the disk takes as long as the model's input
+        writing = beside.submit(
+            files.write_original, draft, image_id, prepared.mammogram.source, prepared.chunks
+        )
+        drafted = _drafted(file, prepared, draft, image_id, size)
+        writing.result()
+    return drafted
+
+
+def _drafted(
+    file: SourceFile, prepared: PreparedFile, draft: Path, image_id: str, size: InputSize | None
+) -> DraftedImage:
+    """Write the preview of an image into a draft and prepare it for the model."""
+    mammogram = prepared.mammogram
     warnings = mammogram.notes + quality.check(mammogram)
     if prepared.blanked:
         known = side_markers.letters_of(mammogram.laterality, mammogram.view, mammogram.notes)

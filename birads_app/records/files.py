@@ -76,8 +76,7 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
     source : format, such as ``DICOM``
     original : its bytes, in chunks
     """
-    folder = draft / image_id
-    folder.mkdir(mode=0o700)
+    folder = _image_folder(draft, image_id)
     path, chunks = folder / _name(source, "original"), without_preamble(original)
     atomic.write_synced(path, *chunks)
     checksums.write_new(path, chunks)
@@ -86,7 +85,13 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
 
 def write_preview(draft: Path, image_id: str, pixels: np.ndarray) -> None:
     """Write what :func:`finish_previews` needs, from uint16 pixels of shape (height, width)."""
-    (draft / image_id / PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
+    (_image_folder(draft, image_id) / PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
+
+
+def _image_folder(draft: Path, image_id: str) -> Path:
+    folder = draft / image_id
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def finish_previews(folder: Path) -> None:

@@ -68,8 +68,8 @@ class Rendering:
     notes: tuple[Message, ...] = ()
 
 
-def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
-    """Convert raw pixels to presentation values.
+def presentation_table(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Message, ...]]:
+    """Return the presentation value of each possible raw value of an image, and notes.
 
     Parameters
     ----------
@@ -78,17 +78,17 @@ def present(dataset: Dataset, raw: np.ndarray) -> tuple[np.ndarray, tuple[Messag
 
     Returns
     -------
-    uint16 array of shape (rows, columns), 0 black .. 65535 white, air dark; and notes
+    uint16 array (n,), 0 black .. 65535 white, air dark; and notes
     """
     found = rendering(dataset, raw)
     shown = found.curves[0](found.measured)
     shown = 1.0 - shown if found.inverted else shown
     shown[found.padding] = 0.0
-    return look_up(np.rint(shown * _WHITE).astype(np.uint16), raw), found.notes
+    return np.rint(shown * _WHITE).astype(np.uint16), found.notes
 
 
 def rendering(dataset: Dataset, raw: np.ndarray) -> Rendering:
-    """Return the mapping of raw pixels to grey; parameters as :func:`present`.
+    """Return the mapping of raw pixels to grey; parameters as :func:`presentation_table`.
 
     The file's tables come first, then its windows, in its order. Of these the first one that fits the pixels is
     applied; if none does, the full range is used instead, or the logarithm of FOR PROCESSING values.
@@ -110,7 +110,10 @@ def rendering(dataset: Dataset, raw: np.ndarray) -> Rendering:
 
 
 def from_dark_to_bright(dataset: Dataset, raw: np.ndarray) -> np.ndarray:
-    """Return all raw values of the pixels' type from dark to bright, padding first; parameters as :func:`present`."""
+    """Return all raw values of the pixels' type from dark to bright, padding first.
+
+    Parameters as :func:`presentation_table`.
+    """
     values = _values(dataset, raw)
     brightness = -values.modality if values.inverted else values.modality
     return np.lexsort((brightness, ~values.padding)).astype(raw.dtype)
