@@ -38,6 +38,10 @@ demo-model: $(RUNTIME) ## Train the demonstration model again: make demo-model D
 test: $(DEV) chromium pacs test-js ## Run all tests but the slow ones, with browser and PACS: make test [ARGS="tests/web -k login"]
 	$(PYTEST) -m "not slow and not image" $(ARGS)
 
+.PHONY: test-full
+test-full: $(DEV) chromium pacs servers ## Run the tests that have an instance folder on PostgreSQL: make test-full [ARGS="tests/web"]
+	BIRADS_TEST_SERVICES=1 $(PYTEST) -m "not slow and not image" $(ARGS)
+
 .PHONY: test-slow
 test-slow: $(DEV) chromium pacs ## Run the slow tests: make test-slow [ARGS="tests/training"]
 	$(PYTEST) -m slow $(ARGS)
@@ -167,6 +171,10 @@ chromium:
 pacs:
 	$(call debian,command -v storescp && command -v dciodvfy && command -v Orthanc && \
 	  ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so,dcmtk dicom3tools orthanc orthanc-dicomweb,the tests with a PACS)
+
+.PHONY: servers
+servers:
+	$(call debian,ls /usr/lib/postgresql/*/bin/postgres && command -v redis-server,postgresql redis-server,the tests with servers)
 
 .PHONY: builder
 builder:

@@ -18,7 +18,8 @@ from birads_app.maintenance.archive import Description, Member
 from birads_app.maintenance.errors import MaintenanceError
 from birads_app.maintenance.keys_file import Keys
 from birads_app.model import bundles, registry
-from birads_app.records import audit_log, database, migrate, shared_locks
+from birads_app.records import audit_log, database, migrate, shared_locks, table_copy
+from birads_app.records.sqlite_database import SqliteDatabase
 from birads_app.records.users import CONSOLE
 
 _FOLDERS = ("images", "spool", "uploads")
@@ -101,6 +102,8 @@ def _check_empty(instance: Path) -> None:
     found = sorted(
         path.name for path in instance.iterdir() if path.name not in _EMPTY and path.suffix != ".lock"
     )
+    if not migrate.is_empty(database.of_app()):
+        found.append(f"records in the database {database.of_app().name}")
     if found:
         raise MaintenanceError(
             f"{instance} is not empty (it has {', '.join(found[:5])}). Restore into an empty folder: set "
@@ -113,7 +116,7 @@ def _discard(instance: Path) -> None:
     draft = instance / migrate.RESTORING
     if not draft.exists():
         return
-    if not (instance / database.FILE_NAME).exists():
+    if migrate.is_empty(database.of_app()):
         for name in _FOLDERS:
             shutil.rmtree(instance / name, ignore_errors=True)
     shutil.rmtree(draft, ignore_errors=True)
@@ -166,8 +169,20 @@ def _move(draft: Path, settings: Settings, keys: Keys | None) -> None:
     if keys is not None and settings.secret_key is None:
         _write_key(instance / KEPT_KEYS["BIRADS_SECRET_KEY"], keys.secret_key)
     atomic.sync_folder(instance)
-    (draft / database.FILE_NAME).rename(instance / database.FILE_NAME)
-    atomic.sync_folder(instance)
+    _fill_database(draft / database.FILE_NAME, instance)
+
+
+def _fill_database(copied: Path, instance: Path) -> None:
+    """Put the database of the archive into place, or copy its rows into the server's."""
+    stored = database.of_app()
+    if isinstance(stored, SqliteDatabase):
+        copied.rename(instance / database.FILE_NAME)
+        atomic.sync_folder(instance)
+        return
+    source = SqliteDatabase(copied)
+    migrate.upgrade(source)
+    table_copy.copy(source, stored)
+    source.engine.dispose()
 
 
 def _write_key(path: Path, key: str) -> None:

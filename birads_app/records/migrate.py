@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
-from sqlalchemy import inspect, select
+from sqlalchemy import insert, inspect, select
 
 from birads_app.records import (
     all_tables,  # noqa: F401  # defines the tables
@@ -21,10 +21,13 @@ from birads_app.records.database import Database
 from birads_app.records.errors import RestoreUnfinished
 from birads_app.records.postgresql_database import PostgresqlDatabase
 from birads_app.records.table_base import Base
+from birads_app.records.template_table import ReportTemplate
 from birads_app.terms.messages import msg
 
 # Folder inside the instance folder while a backup is restored.
 RESTORING = ".restoring"
+# Table that has rows from the beginning.
+BEGUN_WITH = ReportTemplate.__tablename__
 _SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -52,8 +55,13 @@ def _begin_server(stored: PostgresqlDatabase) -> None:
     with stored.rebuilding() as connection:
         if not stored.exists():
             postgresql_ddl.create_tables(connection)
-            context = MigrationContext.configure(connection)
-            context.stamp(ScriptDirectory(str(_SCRIPTS)), "head")
+            scripts = ScriptDirectory(str(_SCRIPTS))
+            templates = scripts.get_revision("0030").module.DEFAULTS
+            rows = [
+                {"language": language, "name": name, "texts": texts} for language, name, texts in templates
+            ]
+            connection.execute(insert(ReportTemplate), rows)
+            MigrationContext.configure(connection).stamp(scripts, "head")
 
 
 def revision(message: str) -> None:
@@ -68,12 +76,14 @@ def knows(revision: str) -> bool:
 
 
 def is_empty(stored: Database) -> bool:
-    """Return True if a database has no tables, or no rows in any of them."""
+    """Return True if a database has no tables, or no rows in any of them but those that it begins with."""
     if not stored.exists():
         return True
     with stored.engine.connect() as connection:
         there = inspect(connection).get_table_names()
-        tables = [table for table in Base.metadata.sorted_tables if table.name in there]
+        tables = [
+            table for table in Base.metadata.sorted_tables if table.name in there and table.name != BEGUN_WITH
+        ]
         return not any(connection.execute(select(table.c[0]).limit(1)).first() for table in tables)
 
 

@@ -49,6 +49,7 @@ def copy(source: Database, target: Database, report: Report = lambda line: None)
             raise CopyRefused(
                 f"The database {target.name} is not empty. Copy into a new one, which no service has used yet."
             )
+        connection.execute(text(f"DELETE FROM {migrate.BEGUN_WITH}"))
         rows = sum(_copy_table(table, reading, connection, report) for table in Base.metadata.sorted_tables)
         _set_numbers(connection, _numbers(reading))
         return rows

@@ -51,6 +51,18 @@ def start() -> Callable[[], None]:
 
 
 @contextmanager
+def any_postgresql() -> Iterator[str]:
+    """Yield the address of the run's server, or of one for this test; skip the test if none is installed."""
+    if wanted():
+        yield os.environ[_ADDRESS]
+        return
+    if not (list(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or shutil.which("postgres")):
+        pytest.skip("there is no PostgreSQL here")
+    with postgresql() as address:
+        yield address
+
+
+@contextmanager
 def postgresql() -> Iterator[str]:
     """Run a PostgreSQL server that forgets everything; yield its address without a database."""
     programs = _programs()

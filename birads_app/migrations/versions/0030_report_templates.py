@@ -8,7 +8,7 @@ down_revision = "0029"
 branch_labels = None
 depends_on = None
 
-_DEFAULTS = (
+DEFAULTS = (
     ("en", "Screening, no finding", {
         "indication": "Screening mammography. No symptoms.",
         "text": "No mass, no suspicious calcifications, no architectural distortion and no suspicious asymmetry. "
@@ -48,7 +48,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_report_templates")),
         sa.UniqueConstraint("language", "name", name=op.f("uq_report_templates_language")),
     )
-    rows = [{"language": language, "name": name, "texts": texts} for language, name, texts in _DEFAULTS]
+    rows = [{"language": language, "name": name, "texts": texts} for language, name, texts in DEFAULTS]
     op.bulk_insert(table, rows)
 
 
