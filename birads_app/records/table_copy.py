@@ -5,8 +5,9 @@ compared before the copy is committed.
 """
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,12 @@ def into_file(source: Database, path: Path) -> None:
         source.copy_to(path)
         return
     target = SqliteDatabase(path)
-    copy(source, target)
-    with target.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = DELETE")  # no further files beside it
-    target.engine.dispose()
+    try:
+        copy(source, target)
+    finally:
+        target.engine.dispose()
+    with closing(sqlite3.connect(path)) as alone:
+        alone.execute("PRAGMA journal_mode = DELETE")  # no further files beside it
 
 
 def _copy_table(table: Table, reading: Connection, target: Connection, report: Report) -> int:

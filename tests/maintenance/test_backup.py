@@ -29,7 +29,7 @@ from birads_app.records import (
 )
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.spool import Spool
-from tests.support import direct_exam
+from tests.support import direct_exam, servers
 from tests.support.factories import make_user
 
 MODEL = "birads-demo"
@@ -71,7 +71,7 @@ def back_up(app: Flask, tmp_path: Path) -> tuple[Path, Path]:
 
 def empty_app(config: dict[str, object], tmp_path: Path, **more: str) -> Flask:
     folders = {"BIRADS_INSTANCE": str(tmp_path / "other"), "BIRADS_MODELS": str(tmp_path / "other-models")}
-    return create_app({**config, **folders, **more})
+    return create_app({**config, **folders, **servers.settings_of(folders["BIRADS_INSTANCE"]), **more})
 
 
 def names(folder: Path) -> set[str]:
