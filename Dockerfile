@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 
-# Two images from one file. `web` (the default) serves and has no TensorFlow; `train` has it.
+# Three images from one file. `web` (the default) serves and has no TensorFlow; `cluster` adds PostgreSQL, Redis, object
+# storage and Dask; `train` has TensorFlow.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 # ---- virtual environments, built in stages of their own to leave pip and its caches out of the images
@@ -14,6 +15,11 @@ COPY docker/prune.py docker/sbom.py docker/
 
 FROM build AS build-web
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-web.lock \
+    && python docker/prune.py && python docker/sbom.py sbom.json
+
+FROM build AS build-cluster
+COPY requirements-cluster.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-cluster.lock \
     && python docker/prune.py && python docker/sbom.py sbom.json
 
 FROM build AS build-train
@@ -52,7 +58,16 @@ ENV KERAS_HOME=/data/keras TF_CPP_MIN_LOG_LEVEL=2
 USER 10001:10001
 CMD ["flask", "--help"]
 
-# ---- the web application
+# ---- the web application, and processes of several machines
+FROM base AS cluster
+COPY --from=build-cluster /opt/venv /opt/venv
+COPY --from=build-cluster /build/sbom.json ./
+ENV HOST=0.0.0.0 PORT=8000
+USER 10001:10001
+EXPOSE 8000
+CMD ["gunicorn", "--config", "gunicorn.conf.py", "wsgi:app"]
+
+# ---- the web application on one machine
 FROM base AS web
 COPY --from=build-web /opt/venv /opt/venv
 COPY --from=build-web /build/sbom.json ./

@@ -29,7 +29,7 @@ def compute() -> None:
     settings = app.extensions["birads_settings"]
     if settings.compute_tier != "queue":
         raise SettingsError("Set BIRADS_COMPUTE_TIER=queue, here and for the web servers.")
-    if not migrate.is_current():
+    if not migrate.can_serve():
         raise click.ClickException("The database is not prepared. Run `flask db upgrade`, then start again.")
     stop = threading.Event()
 

@@ -94,6 +94,19 @@ def is_current(stored: Database | None = None) -> bool:
     return here == ScriptDirectory(str(_SCRIPTS)).get_current_head()
 
 
+def can_serve() -> bool:
+    """Return True if no migration is missing in the application's database; in PostgreSQL it may be a newer version's.
+
+    Processes of the version before serve during a rolling update, as a revision only adds.
+    """
+    if is_current():
+        return True
+    with database.of_app().engine.connect() as connection:
+        here = MigrationContext.configure(connection).get_current_revision()
+        newer = here is not None and not knows(here)
+        return newer and connection.dialect.name == "postgresql"
+
+
 def _alembic(stored: Database, action: Callable[..., Any], *arguments: str, **options: Any) -> None:
     """Run one of Alembic's commands inside a transaction on a database."""
     config = Config()

@@ -35,7 +35,7 @@ def start(app: Flask) -> bool:
     if context is not None and context.info_name != "run":
         return False
     with app.app_context():
-        if not migrate.is_current():
+        if not migrate.can_serve():
             log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
             return False
         try:

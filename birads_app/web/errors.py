@@ -158,7 +158,7 @@ def _database_error(error: OperationalError) -> Response:
     if is_unwritable(error):
         return answer(507, _("The server's disk cannot be written. Nothing was saved. See the server log."))
     try:
-        prepared = migrate.is_current()
+        prepared = migrate.can_serve()
     except SQLAlchemyError:
         return answer(503, _("The database cannot be opened. See the server log."))
     if not prepared:

@@ -25,7 +25,7 @@ def ready() -> ResponseReturnValue:
     reasons = []
     model = None
     try:
-        if not migrate.is_current():
+        if not migrate.can_serve():
             reasons.append("The database is not prepared. Run `flask db upgrade`.")
     except SQLAlchemyError as error:
         log.error("The database cannot be opened: %s", type(error).__name__)

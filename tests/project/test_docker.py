@@ -11,7 +11,7 @@ from birads_app import config
 from birads_app.compute.process import Limits
 from tests.support.dockerfile import ROOT, Stage, copies, is_ignored, last, lineage, patterns, stages
 
-FINAL = ("web", "train")
+FINAL = ("web", "cluster", "train")
 DOCUMENTED = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.M))
 # Settings that compose.yaml does not pass on, and why.
 LEFT_OUT = {
@@ -86,38 +86,101 @@ def compose() -> dict[str, dict[str, Any]]:
     return services
 
 
+def own() -> dict[str, dict[str, Any]]:
+    """The services of compose.yaml that run the product."""
+    return {name: service for name, service in compose().items() if "build" in service}
+
+
 def test_compose_drops_privileges() -> None:
     services = compose()
-    assert {name: service["build"]["target"] for name, service in services.items()} == {
+    tiers = dict.fromkeys(("migrate", "web-tier", "compute", "receive-tier"), "cluster")
+    assert {name: service["build"]["target"] for name, service in own().items()} == {
         "web": "web",
         "receive": "web",
         "train": "train",
+        **tiers,
     }
     for service in services.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "privileged" not in service
+    for service in own().values():
         assert any(volume.startswith("data:/data") for volume in service["volumes"])
     assert services["web"]["ports"][0].startswith("127.0.0.1:")
     assert services["web"]["healthcheck"]["test"][0] == "CMD"
     assert services["train"]["profiles"] == ["train"]
 
 
+def test_the_single_machine_starts_nothing_of_the_others() -> None:
+    assert [name for name, service in compose().items() if "profiles" not in service] == ["web"]
+    full = {name for name, service in compose().items() if service.get("profiles") == ["full"]}
+    assert full == {
+        "proxy", "web-tier", "compute", "receive-tier", "migrate", "postgres", "redis", "store", "prometheus", "grafana"
+    }  # fmt: skip
+
+
+def test_services_of_others_are_pinned_limited_and_checked() -> None:
+    for name, service in compose().items():
+        if name in own():
+            continue
+        assert re.fullmatch(r"[\w/]+:v?\d+\.\d+(\.\d+)?(-\w+)?", service["image"]), service["image"]
+        assert service["mem_limit"] and service["healthcheck"]["test"][0] == "CMD"
+        for volume in service.get("volumes", ()):
+            if volume.startswith("./"):
+                assert (ROOT / volume.partition(":")[0]).is_file(), volume
+
+
+def test_stores_are_reached_by_the_tiers_alone() -> None:
+    document = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    assert document["networks"]["stores"] == {"internal": True}
+    for name in ("postgres", "redis", "store"):
+        assert compose()[name]["networks"] == ["stores"] and "ports" not in compose()[name]
+
+
+def test_the_tiers_start_after_the_migration_and_their_checks_exist() -> None:
+    services = compose()
+    assert services["migrate"]["entrypoint"] == ["sh", "/app/docker/entrypoint.sh"]
+    for name in ("web-tier", "compute", "receive-tier"):
+        service = services[name]
+        assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+        assert service["entrypoint"] == []
+        check = service["healthcheck"]["test"]
+        assert check[:2] == ["CMD", "python"] and (ROOT / check[2].removeprefix("/app/")).is_file()
+
+
+def test_no_secret_is_written_in_the_file() -> None:
+    for service in compose().values():
+        for name, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|SECRET|TOKEN|_KEY|DATABASE_URL|REDIS_URL", name) and value:
+                assert name in ("BIRADS_TOKEN_MAX_DAYS",) or str(value).startswith("/run/secrets/"), name
+
+
 def test_services_have_the_time_to_finish_what_runs() -> None:
     graceful = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["graceful_timeout"]
-    for service in compose().values():
+    for service in own().values():
         assert int(service["stop_grace_period"].removesuffix("s")) >= graceful + 10
 
 
-@pytest.mark.parametrize(("name", "workers"), [("web", "WEB_CONCURRENCY"), ("receive", None)])
+@pytest.mark.parametrize(
+    ("name", "workers"),
+    [
+        ("web", "WEB_CONCURRENCY"),
+        ("receive", None),
+        ("web-tier", "WEB_CONCURRENCY"),
+        ("compute", None),
+        ("receive-tier", None),
+    ],
+)
 def test_the_memory_suffices_for_the_limits_of_all_processes(name: str, workers: str | None) -> None:
     """Hostile files in all processes at once do not take the memory of the others."""
     service, environment = compose()[name], defaults(name)
     limit = int(re.search(r":-(\d+)g}", service["mem_limit"])[1]) << 30
     servers = int(environment[workers]) if workers else 1
     reading = int(environment["BIRADS_COMPUTE_PROCESSES"]) * Limits().memory
-    arriving = (int(environment["BIRADS_DICOM_MAX_ASSOCIATIONS"]) * 256 << 20) if name == "receive" else 0
+    arriving = (
+        (int(environment["BIRADS_DICOM_MAX_ASSOCIATIONS"]) * 256 << 20) if name.startswith("receive") else 0
+    )
     in_files = int(re.search(r"size=(\d+)g", service["tmpfs"][0])[1]) << 30
     assert servers * (reading + SERVER_AND_MODEL) + arriving + in_files <= limit
 
@@ -132,10 +195,14 @@ def test_the_receiver_is_optional_and_starts_after_the_web_server() -> None:
 
 def test_compose_passes_on_every_setting() -> None:
     assert set(LEFT_OUT) <= DOCUMENTED
-    passed = {name: set(service["environment"]) for name, service in compose().items()}
+    passed = {name: set(service["environment"]) for name, service in own().items()}
     assert passed["web"] == DOCUMENTED - set(LEFT_OUT) - {"BIRADS_DICOM_BIND"}
     assert passed["receive"] == DOCUMENTED - set(LEFT_OUT) - FOR_PAGES
     assert passed["train"] == passed["receive"] - {"BIRADS_DICOM_BIND"}
+    stores = set(yaml.safe_load((ROOT / "compose.yaml").read_text())["x-tiers"])
+    assert passed["web-tier"] == passed["web"] | stores
+    assert passed["compute"] == passed["migrate"] == passed["train"] | stores
+    assert passed["receive-tier"] == passed["receive"] | stores
 
 
 def test_files_with_secrets_are_mounted_where_the_documents_say() -> None:
@@ -145,10 +212,10 @@ def test_files_with_secrets_are_mounted_where_the_documents_say() -> None:
     assert file and any(f":{file[1]}:ro" in volume for volume in compose()["web"]["volumes"])
 
 
-@pytest.mark.parametrize("name", ["web", "receive"])
+@pytest.mark.parametrize("name", ["web", "receive", "web-tier", "compute", "receive-tier", "migrate"])
 def test_compose_sets_only_known_settings(name: str) -> None:
-    settings = config.read(defaults(name))
-    if name == "receive":
+    settings = config.read({one: value for one, value in defaults(name).items() if one in DOCUMENTED})
+    if name.startswith("receive"):
         port = compose()[name]["ports"][0].rpartition(":")[2]
         assert int(port) == settings.dicom_port and settings.dicom_bind == "0.0.0.0"
 
