@@ -109,13 +109,16 @@ def _connect(app: Flask, settings: Settings) -> None:
     from birads_app.intake.upload_queue import Arriving
     from birads_app.model.predictor import ModelSource
     from birads_app.monitoring import instruments
-    from birads_app.records import database, recent_log, redis_server, site_keys
+    from birads_app.records import database, file_store, recent_log, redis_server, site_keys
     from birads_app.records.derivation_queue import DerivationQueue
     from birads_app.records.shared_locks import SharedLocks
 
     recent_log.keep(settings.instance)
+    app.extensions["birads_files"] = file_store.of_settings(settings)
     app.extensions["birads_redis"] = redis_server.connect(settings)
-    app.extensions["birads_locks"] = SharedLocks(settings.instance, app.extensions["birads_redis"])
+    app.extensions["birads_locks"] = SharedLocks(
+        app.extensions["birads_files"].folder, app.extensions["birads_redis"]
+    )
     database.init_app(app, settings)
     app.extensions["birads_site_key"] = site_keys.load(settings, database.of(app))
     app.extensions["birads_provider"] = _identity_provider(settings)

@@ -23,6 +23,7 @@ from birads_app.setting_values import (
     Peer,
     read_choice,
     read_database_url,
+    read_files_url,
     read_folders,
     read_hosts,
     read_integer,
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
     models : folder of model bundles
     redis_url, redis_url_file : address of Redis, or the file with it, for several machines; without one there is none
     compute_tier : "local" reads uploads in the web server, "queue" in processes of ``flask compute``
+    files_url : where images, received objects and uploads are; empty for the instance folder
+    files_cache_mb : size in MiB of the copies of exams in a bucket that are kept in the instance folder
     threads : processor threads for one prediction; None means all cores
     compute_processes : processes that read files; 0 means that the server's own threads do
     uploads_at_once, uploads_waiting : number of uploads that are worked on and that wait; further ones are refused
@@ -115,6 +118,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[str, parsed(read_redis_url)] = setting("", secret=True)
     redis_url_file: Annotated[Path | None, parsed(read_optional(read_path))] = setting("")
     compute_tier: Annotated[str, parsed(read_choice("local", "queue"))] = setting("local")
+    files_url: Annotated[str, parsed(read_files_url)] = setting("")
+    files_cache_mb: Annotated[int, parsed(read_integer(64, 10**9))] = setting("10240")
     engine: Annotated[str, parsed(read_choice(*ENGINES))] = setting("openvino")
     precision: Annotated[str, parsed(read_choice(*PRECISIONS))] = setting("bf16")
     threads: Annotated[int | None, parsed(read_optional(read_integer(1, 1024)))] = setting("")

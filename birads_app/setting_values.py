@@ -1,6 +1,7 @@
 """Readers of single settings, from the text of a variable to its value; ValueError says what is needed."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -16,6 +17,15 @@ def read_path(text: str) -> Path:
     if not text:
         raise ValueError("a path")
     return Path(text).expanduser().absolute()
+
+
+def read_files_url(text: str) -> str:
+    """Read the address of a folder or bucket; an empty text means the instance folder."""
+    if text and not re.fullmatch(
+        r"file:///[^?#]*[^?#/]|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", text
+    ):
+        raise ValueError("file:///FOLDER or s3://BUCKET/PREFIX, without credentials")
+    return text
 
 
 def read_text(text: str) -> str:

@@ -27,6 +27,8 @@ from birads_app.records import (
     checksums,
     database,
     derived_files,
+    exam_copies,
+    file_store,
     files,
     migrate,
     site_keys,
@@ -120,11 +122,9 @@ def _check_database(copy: sqlite3.Connection) -> None:
 
 def _add_waiting(writer: ArchiveWriter) -> None:
     """Copy received objects and waiting uploads; one that vanishes meanwhile has become part of an exam."""
-    for name, paths in (*spool.of_app().listing(), *upload_store.of_app().listing()):
-        for path in paths:  # the folder is renamed when its study is complete
-            with suppress(FileNotFoundError):
-                writer.confirm(name, writer.add(name, path))
-                break
+    for file in (*spool.of_app().waiting(), *upload_store.of_app().waiting()):
+        with suppress(FileNotFoundError), file.opened() as path:
+            writer.confirm(file.name, writer.add(file.name, path))
 
 
 def _add_exams(
@@ -156,40 +156,51 @@ def _add_exam(
     writer: ArchiveWriter, exam_id: str, images: list[tuple[str, str]], problems: list[str]
 ) -> list[tuple[str, str]] | None:
     """Copy an exam's files; return their names and digests, or None if it was deleted meanwhile."""
+    with exam_copies.opened(file_store.of_app(), exam_id, [image_id for image_id, _ in images]) as exam:
+        return _add_files(writer, exam_id, exam, images, problems)
+
+
+def _add_files(
+    writer: ArchiveWriter, exam_id: str, exam: Path, images: list[tuple[str, str]], problems: list[str]
+) -> list[tuple[str, str]] | None:
+    """Copy the files of an exam's folder; return as :func:`_add_exam`."""
     added: list[tuple[str, str]] = []
     marker = derived_files.marker(files.root(), exam_id)
     with suppress(FileNotFoundError):
-        added.append((_name(marker), writer.add(_name(marker), marker)))
+        name = f"{file_store.IMAGES}/{marker.name}"
+        added.append((name, writer.add(name, marker)))
     for image_id, source in images:
-        folder = files.root() / exam_id / image_id
+        folder, place = exam / image_id, f"{file_store.IMAGES}/{exam_id}/{image_id}"
         original = folder / f"original.{files.suffix(source)}"
         accepted = checksums.read(folder)
         try:
-            digest = writer.add(_name(original), original)
+            digest = writer.add(f"{place}/{original.name}", original)
         except FileNotFoundError:
             if _is_deleted(exam_id, original):
                 return None
             problems.append(f"exam {exam_id}, image {image_id}: the original is missing")
             continue
-        added.append((_name(original), digest))
+        added.append((f"{place}/{original.name}", digest))
         accepted |= checksums.read(folder)  # it may have been compressed meanwhile
         if accepted and digest not in accepted:
             problems.append(f"exam {exam_id}, image {image_id}: the original differs from its checksum")
         elif accepted:
             accepted = {digest}
-        added += _add_others(writer, folder, checksums.as_text(original.name, accepted))
+        added += _add_others(writer, place, folder, checksums.as_text(original.name, accepted))
     return added
 
 
-def _add_others(writer: ArchiveWriter, folder: Path, checksum: bytes) -> Iterator[tuple[str, str]]:
+def _add_others(
+    writer: ArchiveWriter, place: str, folder: Path, checksum: bytes
+) -> Iterator[tuple[str, str]]:
     """Copy the checksum of an original, and the derived files that there are; return as :func:`_add_exam`."""
     if checksum:
-        name = _name(folder / checksums.NAME)
+        name = f"{place}/{checksums.NAME}"
         yield name, writer.add_bytes(name, checksum)
     with suppress(FileNotFoundError):  # deleted meanwhile, or replaced; they can be made again
         for path in sorted(folder.iterdir()):
             if files.is_derived(path.name):
-                yield _name(path), writer.add(_name(path), path)
+                yield f"{place}/{path.name}", writer.add(f"{place}/{path.name}", path)
 
 
 def _is_deleted(exam_id: str, original: Path) -> bool:
@@ -218,8 +229,3 @@ def _add_models(writer: ArchiveWriter, models: Path) -> None:
             raise MaintenanceError(
                 f"The model {bundle} was changed during the backup. Start the backup again."
             )
-
-
-def _name(path: Path) -> str:
-    """Return the member's name of a file in the instance folder."""
-    return path.relative_to(current_app.instance_path).as_posix()

@@ -3,6 +3,7 @@
 It may run while the service does: what looks wrong in an exam is looked at again before it is reported.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from birads_app.records import (
     audit_chain,
     checksums,
     database,
+    exam_copies,
     exams,
+    file_store,
     files,
     jobs,
     migrate,
@@ -54,13 +57,14 @@ class Findings:
 
 @dataclass(frozen=True)
 class _Check:
-    """A check under way."""
+    """A check under way; ``changes`` are the files that it has written or removed."""
 
     repair: bool
     add_checksums: bool
     report: Report
     problems: list[str] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
+    changes: list[Path] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=lambda: {"exams": 0, "files": 0, "unknown": 0})
 
 
@@ -121,12 +125,15 @@ def _images(exam_id: str) -> dict[str, str]:
 def _exam(run: _Check, exam_id: str, images: Mapping[str, str]) -> list[str]:
     """Return what is wrong with an exam."""
     problems: list[str] = []
-    folder = files.root() / exam_id
-    for image_id, source in images.items():
-        problems += [f", image {image_id}: {line}" for line in _image(run, folder / image_id, source)]
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name not in images:
-            problems += _leftover(run, path, f": {path.name} belongs to no image")
+    store, changes = file_store.of_app(), len(run.changes)
+    with exam_copies.opened(store, exam_id, images) as folder:
+        for image_id, source in images.items():
+            problems += [f", image {image_id}: {line}" for line in _image(run, folder / image_id, source)]
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name not in images:
+                problems += _leftover(run, path, f": {path.name} belongs to no image")
+        if store.bucket is not None and len(run.changes) > changes:
+            exam_copies.put(store, exam_id, images, folder)
     return problems
 
 
@@ -147,6 +154,7 @@ def _image(run: _Check, folder: Path, source: str) -> Iterator[str]:
         yield "the original differs from its checksum"
     elif not accepted and run.add_checksums:
         checksums.write(original, {digest})
+        run.changes.append(original)
     elif not accepted:
         run.counts["unknown"] += 1
     for path in sorted(folder.iterdir()):
@@ -162,18 +170,26 @@ def _leftover(run: _Check, path: Path, line: str, *, again: bool = False) -> lis
     """Remove what is of no use, if asked to; return the problem that remains."""
     if not run.repair:
         return [line]
-    files.remove(path)
-    run.repaired.append(f"removed {path.relative_to(files.root())}" + (": it is made again" if again else ""))
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    name = "/".join(path.parts[-3:] if again else path.parts[-2:])
+    run.changes.append(path)
+    run.repaired.append(f"removed {name}" + (": it is made again" if again else ""))
     return []
 
 
 def _orphans(run: _Check) -> None:
     """Find folders without an exam; what is being stored or deleted is left to the next start of the service."""
-    for path in files.folders():
-        if exams.exists(path.name) or files.is_pending(path.name):
+    store = file_store.of_app()
+    for exam_id in sorted(exam_copies.exam_ids(store)):
+        if exams.exists(exam_id) or files.is_pending(exam_id):
             continue
-        if path.exists() and not exams.exists(path.name):  # it may have been stored meanwhile
-            run.problems.extend(_leftover(run, path, f"images/{path.name}: there is no such exam"))
+        if exam_id not in exam_copies.exam_ids(store) or exams.exists(exam_id):
+            continue  # it was stored or removed meanwhile
+        if run.repair:
+            exam_copies.remove(store, exam_id)
+            run.repaired.append(f"removed {exam_id}")
+        else:
+            run.problems.append(f"images/{exam_id}: there is no such exam")
 
 
 def _deliveries() -> Iterator[str]:
@@ -204,10 +220,9 @@ def _waiting() -> Iterator[str]:
     """Decrypt every received object and every waiting upload."""
     for name in (*spool.of_app().unreadable(), *upload_store.of_app().unreadable()):
         yield f"{name}: it cannot be read with this site key"
-    for name in sorted(jobs.files()):
-        if (
-            not Path(current_app.instance_path, "uploads", name).exists() and name in jobs.files()
-        ):  # not done meanwhile
+    needed = jobs.files()
+    for name in sorted(needed - set(upload_store.of_app().names())):
+        if name in jobs.files():  # not done meanwhile
             yield f"uploads/{name}: it is missing"
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from birads_app.config import Settings
 from birads_app.files import locks
 from birads_app.maintenance.errors import MaintenanceError
-from birads_app.records import audit_log, database, shared_locks, site_keys
+from birads_app.records import audit_log, database, file_store, shared_locks, site_keys
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.site_keys import EncryptedColumn
 from birads_app.records.users import CONSOLE
@@ -57,7 +57,7 @@ def rotate(given: str | None, report: Callable[[str], None]) -> None:
             _encrypt_database(old, new, report)
         elif not site_keys.fits(database.of_app(), new):  # else a change with this very key was interrupted
             site_keys.check()
-        site_keys.encrypt_files_again(instance, old, new)
+        site_keys.encrypt_files_again(file_store.of_app(), old, new)
         if settings.site_key is None:
             site_keys.take_next(instance)
     current_app.extensions["birads_site_key"] = new

@@ -18,12 +18,21 @@ from birads_app.maintenance.archive import Description, Member
 from birads_app.maintenance.errors import MaintenanceError
 from birads_app.maintenance.keys_file import Keys
 from birads_app.model import bundles, registry
-from birads_app.records import audit_log, database, migrate, shared_locks, table_copy
+from birads_app.records import (
+    audit_log,
+    database,
+    file_store,
+    file_transfer,
+    migrate,
+    shared_locks,
+    table_copy,
+)
+from birads_app.records.errors import FilesUnavailable
+from birads_app.records.file_store import FileStore
 from birads_app.records.sqlite_database import SqliteDatabase
 from birads_app.records.users import CONSOLE
 
-_FOLDERS = ("images", "spool", "uploads")
-_MODELS = "models"
+_MODELS, _COPYING = "models", ".copying"
 # Names in a folder without data: keys and figures that a command has made, and what a new file system has.
 _EMPTY = {*KEPT_KEYS.values(), "metrics", migrate.RESTORING, "lost+found"}
 
@@ -45,24 +54,24 @@ def restore(source: Path, keys_path: Path | None, report: Callable[[str], None])
     described = archive.describe(source)
     _check_schema(described)
     keys = _fitting_keys(settings, keys_path, described)
-    instance = settings.instance
+    instance, store = settings.instance, file_store.of_app()
     with shared_locks.of_app().alone("serving.lock") as unused:
         if not unused:
             raise MaintenanceError(f"A service uses {instance}. Stop it first.")
-        _check_empty(instance)
+        _check_empty(instance, store)
         report("Verifying the archive")
         archive.verify(source)
         draft = instance / migrate.RESTORING
         try:
             _unpack(source, draft, report)
             _check_models(draft / _MODELS, settings.models)
-            _move(draft, settings, keys)
-        except OSError as error:
+            _move(draft, settings, store, keys, report)
+        except (OSError, FilesUnavailable) as error:
             raise MaintenanceError(
                 f"The restore failed ({error}). The instance folder is empty again."
             ) from error
         finally:
-            _discard(instance)
+            _discard(instance, store)
     if keys is not None:
         current_app.extensions["birads_site_key"] = keys.site_key
     migrate.upgrade()
@@ -96,14 +105,18 @@ def _fitting_keys(settings: Settings, path: Path | None, described: Description)
     return keys
 
 
-def _check_empty(instance: Path) -> None:
+def _check_empty(instance: Path, store: FileStore) -> None:
     """Remove the remains of a restore that was killed, then raise MaintenanceError if the folder has data."""
-    _discard(instance)
+    _discard(instance, store)
     found = sorted(
         path.name for path in instance.iterdir() if path.name not in _EMPTY and path.suffix != ".lock"
     )
     if not migrate.is_empty(database.of_app()):
         found.append(f"records in the database {database.of_app().name}")
+    if store.shared and not file_transfer.is_empty(store):
+        raise MaintenanceError(
+            "The place of BIRADS_FILES_URL is not empty. Restore into an empty one: choose another folder or prefix."
+        )
     if found:
         raise MaintenanceError(
             f"{instance} is not empty (it has {', '.join(found[:5])}). Restore into an empty folder: set "
@@ -111,14 +124,14 @@ def _check_empty(instance: Path) -> None:
         )
 
 
-def _discard(instance: Path) -> None:
+def _discard(instance: Path, store: FileStore) -> None:
     """Remove what an unfinished restore has unpacked and moved; keep everything if it was finished."""
     draft = instance / migrate.RESTORING
     if not draft.exists():
         return
-    if migrate.is_empty(database.of_app()):
-        for name in _FOLDERS:
-            shutil.rmtree(instance / name, ignore_errors=True)
+    own = not store.shared or (draft / _COPYING).exists()
+    if own and migrate.is_empty(database.of_app()):
+        file_transfer.clear(store)
     shutil.rmtree(draft, ignore_errors=True)
 
 
@@ -150,7 +163,9 @@ def _check_models(unpacked: Path, models: Path) -> None:
             )
 
 
-def _move(draft: Path, settings: Settings, keys: Keys | None) -> None:
+def _move(
+    draft: Path, settings: Settings, store: FileStore, keys: Keys | None, report: Callable[[str], None]
+) -> None:
     """Move everything to its place; the database comes last."""
     instance, models = settings.instance, settings.models
     models.mkdir(parents=True, exist_ok=True)
@@ -161,9 +176,13 @@ def _move(draft: Path, settings: Settings, keys: Keys | None) -> None:
     for file in (registry.CURRENT, registry.OVERRIDES):
         if (draft / _MODELS / file).exists():
             atomic.write(models / file, (draft / _MODELS / file).read_bytes(), sync=True)
-    for name in _FOLDERS:
-        if (draft / name).exists():
-            (draft / name).rename(instance / name)
+    if store.shared:
+        (draft / _COPYING).touch()  # from now on what is there is of this restore
+        file_transfer.copy(FileStore(draft), store, report)
+    else:
+        for name in file_store.FOLDERS:
+            if (draft / name).exists():
+                (draft / name).rename(instance / name)
     if keys is not None and settings.site_key is None:
         _write_key(instance / KEPT_KEYS["BIRADS_SITE_KEY"], keys.site_key)
     if keys is not None and settings.secret_key is None:

@@ -22,10 +22,11 @@ from birads_app.compute.turns import Urgency
 from birads_app.logs import RequestThreads, request_id, where
 from birads_app.model.predictor import Predictor
 from birads_app.monitoring import instruments
-from birads_app.records import derived_files, disk_space, files, shared_locks
+from birads_app.records import derived_files, disk_space, file_cache, files, shared_locks
 from birads_app.records.database import session
 from birads_app.records.derived_files import Material, marker, marker_name
-from birads_app.records.errors import NotFound
+from birads_app.records.errors import FilesUnavailable, NotFound
+from birads_app.records.exam_packages import DERIVED, ORIGINALS
 from birads_app.records.schema import Exam
 from birads_app.records.shared_locks import Held
 
@@ -144,12 +145,11 @@ class DerivationQueue:
         exam_id, materials = announced.exam_id, announced.materials
         with self._app.app_context():
             root, compute = files.root(), _compute()
-        _work_off(
-            marker(root, exam_id),
-            exam_id,
-            announced.lock,
-            partial(derived_files.make_all, root / exam_id, materials, predictor, compute),
-        )
+            make = partial(derived_files.make_all, root / exam_id, materials, predictor, compute)
+            _work_off(
+                marker(root, exam_id), exam_id, announced.lock, partial(_make_and_keep, make, announced)
+            )
+            file_cache.trim()
         self.finish_left()
 
 
@@ -157,6 +157,13 @@ def of_app() -> DerivationQueue:
     """Return the current application's queue."""
     waiting: DerivationQueue = current_app.extensions["birads_derivation"]
     return waiting
+
+
+def _make_and_keep(make: Callable[[], None], announced: Announcement) -> None:
+    """Make an exam's files, and store them where other machines find them."""
+    make()
+    compressed = any(material.uncompressed for material in announced.materials.values())
+    files.keep(announced.exam_id, announced.materials, (DERIVED, *([ORIGINALS] if compressed else [])))
 
 
 def _finish(exam_id: str, mark: Path) -> None:
@@ -169,11 +176,13 @@ def _finish(exam_id: str, mark: Path) -> None:
     files.drop_previews(files.root() / exam_id)
     for image in images:
         if image.id in uncompressed:
-            _compute().run(derived_files.compress, files.folder(image))
+            _compute().run(derived_files.compress, files.path(image, "original").parent)
+    if images:
+        files.keep(exam_id, [image.id for image in images], (DERIVED, *([ORIGINALS] if uncompressed else [])))
 
 
 def _work_off(mark: Path, exam_id: str, lock: Held, make: Callable[[], None]) -> bool:
-    """Make an exam's files and remove its mark, also after a failure; False if it stays, because the disk is full."""
+    """Make an exam's files and remove its mark, also after a failure; False if it stays, because there is no space."""
     start = time.perf_counter()
     try:
         make()
@@ -181,7 +190,8 @@ def _work_off(mark: Path, exam_id: str, lock: Held, make: Callable[[], None]) ->
     except (FileNotFoundError, NotFound):
         log.info("Exam %s was deleted while its pictures were made", exam_id)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in disk_space.FULL | disk_space.READ_ONLY:
+        full = isinstance(error, OSError) and error.errno in disk_space.FULL | disk_space.READ_ONLY
+        if full or isinstance(error, FilesUnavailable):
             log.error("The pictures of exam %s are made once there is space", exam_id)
             lock.release()
             return False

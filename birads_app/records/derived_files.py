@@ -76,8 +76,9 @@ def path(image: Image, kind: str) -> Path:
     expected = files.expected_path(image, kind)
     while not expected.is_file() and shared_locks.of_app().is_held(marker_name(image.exam_id)):
         time.sleep(_POLL_S)
-    if not expected.is_file():
+    if not expected.is_file() and not files.fetch(image, kind):
         restore(image, Urgency.READER)
+        files.keep(image.exam_id, [one.id for one in image.exam.images])
     return files.path(image, kind)
 
 

@@ -1,10 +1,11 @@
-"""State of the disk with the instance folder: whether it is read-only or full."""
+"""State of the disks with the instance folder and with shared files: whether they are read-only or full."""
 
 import errno
 import os
 from pathlib import Path
 
 from birads_app.config import Settings
+from birads_app.records import file_store
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
 
@@ -26,16 +27,17 @@ def check(settings: Settings) -> None:
     Raises
     ------
     DiskReadOnly
-        The disk is mounted read-only, or the account may not write to a folder or to the database.
+        A disk is mounted read-only, or the account may not write to a folder or to the database.
     DiskFull
         It has less free space than BIRADS_MIN_FREE_MB.
     """
-    found = os.statvfs(settings.instance)
-    if found.f_flag & os.ST_RDONLY or not all(map(_is_writable, _places(settings.instance))):
-        raise DiskReadOnly(msg("disk-read-only"))
-    free = found.f_bavail * found.f_frsize // 2**20
-    if free < settings.min_free_mb:
-        raise DiskFull(msg("disk-full", free=free, least=settings.min_free_mb))
+    for folder in {settings.instance, file_store.at(settings.files_url, settings.instance).folder}:
+        found = os.statvfs(folder)
+        if found.f_flag & os.ST_RDONLY or not all(map(_is_writable, _places(folder))):
+            raise DiskReadOnly(msg("disk-read-only"))
+        free = found.f_bavail * found.f_frsize // 2**20
+        if free < settings.min_free_mb:
+            raise DiskFull(msg("disk-full", free=free, least=settings.min_free_mb))
 
 
 def _places(instance: Path) -> tuple[Path, ...]:

@@ -17,6 +17,7 @@ BiradsError
 ├── DatasetRefused      a data set cannot be added, read or checked
 ├── AttemptOvertaken    another process has begun with the job
 ├── SharedStateUnavailable   Redis does not answer
+├── FilesUnavailable    the place of images and uploads cannot be reached, or is full
 ├── RestoreUnfinished   the instance folder has half of a backup
 ├── ReasonMissing       an exam is to be deleted without a reason
 ├── KeptInBin           an exam of the bin is to be erased before its time
@@ -134,6 +135,12 @@ class SharedStateUnavailable(BiradsError):
     """Redis does not answer; ``wait`` is the number of seconds after which a new attempt makes sense."""
 
     wait = 5
+
+
+class FilesUnavailable(BiradsError):
+    """The place of images, received objects and uploads cannot be reached, or takes nothing."""
+
+    wait = 10  # seconds until the next attempt
 
 
 class RestoreUnfinished(BiradsError):

@@ -6,7 +6,6 @@ categories, probabilities, readers and outcomes.
 """
 
 import logging
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,15 +107,15 @@ def erase(exam_id: str, who: str, *, at_once: bool = False) -> None:
             early = kept_until > now()
             if early and not at_once:
                 raise KeptInBin(msg("exam-kept-in-bin", until=kept_until))
+            aside = files.set_aside(exam)
             _strip(current, exam)
             deletion.erased_at = now()
             audit_log.add(current, who, "erase exam", exam_id, "before its time" if early else "")
-            aside = files.set_aside(Exam(id=exam_id))
     except BaseException:
         if aside is not None:
-            files.put_back(Exam(id=exam_id), aside)
+            aside.put_back()
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    aside.remove()
     log.info("Erased exam %s", exam_id)
 
 

@@ -1,7 +1,6 @@
 """Store and find exams with their images. Deleted ones are found in :mod:`birads_app.records.exam_bin` only."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -113,10 +112,11 @@ def store(
     summary.fill_in(exam)
     count, published = len(exam.images), False
     try:
+        files.deposit(draft, exam)
         with writing() as current:
             if check is not None:
                 check(current)
-                files.withdraw(exam)  # remains of an attempt that was interrupted
+                files.withdraw(Exam(id=exam.id))  # remains of an attempt that was interrupted
             current.add(exam)
             current.flush()  # fails if another process has stored it: the files are that one's
             published = True
@@ -129,6 +129,8 @@ def store(
     except BaseException:
         if published:
             files.withdraw(exam)
+        else:
+            files.retract(exam)
         raise
     files.confirm(exam)
     log.info("Stored exam %s; images: %d", exam.id, count)
@@ -150,9 +152,9 @@ def undo(exam: Exam, who: User) -> None:
                 current.delete(stored)
                 audit_log.add(current, who.name, "undo upload", exam.id)
     except BaseException:
-        files.put_back(exam, aside)
+        aside.put_back()
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    aside.remove()
     if stored is None:
         raise NotFound(msg("exam-missing"))
     log.info("Removed exam %s, whose upload failed", exam.id)
@@ -171,6 +173,18 @@ def file(image: Image, kind: str) -> Path:
 def all_ids() -> set[str]:
     """Return the ids of all exams that have files, those in the bin among them."""
     return set(session().scalars(select(Exam.id).where(Exam.status != Removed.ERASED)))
+
+
+def has_files(exam_id: str) -> bool:
+    """Return True if the database has the exam with its images, be it in the bin."""
+    status = session().scalar(select(Exam.status).where(Exam.id == exam_id))
+    return status is not None and status != Removed.ERASED
+
+
+def has_image(exam_id: str, image_id: str) -> bool:
+    """Return True if the database has the exam with this image, be it in the bin."""
+    stored = select(Image.id).where(Image.id == image_id, Image.exam_id == exam_id)
+    return session().scalar(stored) is not None
 
 
 def present() -> ColumnElement[bool]:

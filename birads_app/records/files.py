@@ -1,24 +1,28 @@
 """Image files of exams: ``images/<exam id>/<image id>/{original.dcm, original.sha256, display.jpg, ...}``.
 
-Folders are created and removed as a whole: files are written into a draft folder, which is renamed once complete.
+Folders are created and removed as a whole: files are written into a draft folder, which is renamed once complete. If
+the files are in a bucket (:mod:`birads_app.records.exam_packages`), this folder has those that this machine used last.
 """
 
 import os
 import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from flask import current_app
 
-from birads_app.files import atomic
+from birads_app.files import atomic, locks
 from birads_app.imaging.dicom.part10 import Chunks
-from birads_app.records import checksums, shared_locks
-from birads_app.records.errors import NotFound
+from birads_app.records import checksums, exam_packages, file_store, shared_locks
+from birads_app.records.errors import FilesUnavailable, NotFound
+from birads_app.records.exam_packages import DERIVED, ORIGINALS, Package
 from birads_app.records.schema import Exam, Image
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
@@ -37,13 +41,15 @@ _ORIGINALS = {
 # A reduced image without compression, until display and thumbnail are made of it.
 PREVIEW = "preview.pgm"
 _DRAFT, _PENDING, _REMOVED, _LOCK = ".draft-", ".pending-", ".removed-", ".lock-"
+_FETCH = f"{_LOCK}fetch-"
+_HOST = re.sub(r"\W", "", socket.gethostname())
 _PREAMBLE = 128
 _DERIVED = re.compile(r"(display|thumb)\.jpg|heat-\w+\.png")
 
 
 def root() -> Path:
     """Return the folder of all exams' images; create it if missing."""
-    folder = Path(current_app.instance_path) / "images"
+    folder = file_store.of_app().folder / file_store.IMAGES
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
@@ -60,7 +66,7 @@ def lock_name(image: Image, name: str) -> str:
 
 def open_draft() -> Path:
     """Create an empty folder for the images of a new exam."""
-    return Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{os.getpid()}-", dir=root()))
+    return Path(tempfile.mkdtemp(prefix=f"{_DRAFT}{_HOST}-{os.getpid()}-", dir=root()))
 
 
 def discard(draft: Path) -> None:
@@ -138,6 +144,25 @@ def part_of(draft: Path, image_ids: Iterable[str]) -> Path:
     return part
 
 
+def deposit(draft: Path, exam: Exam) -> None:
+    """Store the originals of a complete draft in the bucket, if there is one, before the exam is in the database.
+
+    Raises
+    ------
+    FilesUnavailable
+        The bucket cannot be reached or is full.
+    """
+    bucket, package = file_store.of_app().bucket, _package(exam)
+    if bucket is not None and package is not None:
+        exam_packages.announce(bucket, package)
+        exam_packages.send(bucket, package, ORIGINALS, draft, is_original)
+
+
+def retract(exam: Exam) -> None:
+    """Undo :func:`deposit`; what another process has stored of the exam stays."""
+    _remove_package(_package(exam))
+
+
 def publish(draft: Path, exam: Exam) -> None:
     """Rename a complete draft to its final name; pending until :func:`confirm` or :func:`withdraw`."""
     atomic.sync_folder(draft)
@@ -152,23 +177,41 @@ def confirm(exam: Exam) -> None:
 
 
 def withdraw(exam: Exam) -> None:
-    """Remove a published folder whose exam was not stored in the database."""
+    """Remove the files of an exam that was not stored in the database."""
     shutil.rmtree(_folder(exam), ignore_errors=True)
     _pending(exam).unlink(missing_ok=True)
+    retract(exam)
 
 
-def set_aside(exam: Exam) -> Path:
-    """Rename an exam's folder before deletion, so that it can be put back."""
-    aside = root() / f"{_REMOVED}{exam.id}"
+@dataclass(frozen=True)
+class SetAside:
+    """An exam's folder, renamed before its deletion."""
+
+    exam_id: str
+    package: Package | None
+
+    def put_back(self) -> None:
+        """Undo :func:`set_aside`."""
+        with suppress(FileNotFoundError):
+            self._path().rename(root() / self.exam_id)
+
+    def remove(self) -> None:
+        """Remove the files for good, once the exam is not in the database any more."""
+        shutil.rmtree(self._path(), ignore_errors=True)
+        _remove_package(self.package)
+
+    def _path(self) -> Path:
+        return root() / f"{_REMOVED}{self.exam_id}"
+
+
+def set_aside(exam: Exam) -> SetAside:
+    """Rename an exam's folder before deletion, so that it can be put back; raises FilesUnavailable."""
+    bucket, aside = file_store.of_app().bucket, SetAside(exam.id, _package(exam))
+    if bucket is not None and aside.package is not None:
+        exam_packages.announce(bucket, aside.package)  # so that a kill cannot keep the files
     with suppress(FileNotFoundError):  # another request is deleting it too
-        _folder(exam).rename(aside)
+        _folder(exam).rename(root() / f"{_REMOVED}{exam.id}")
     return aside
-
-
-def put_back(exam: Exam, aside: Path) -> None:
-    """Undo :func:`set_aside`."""
-    with suppress(FileNotFoundError):
-        aside.rename(_folder(exam))
 
 
 def folders() -> list[Path]:
@@ -179,11 +222,6 @@ def folders() -> list[Path]:
 def is_pending(exam_id: str) -> bool:
     """Return True while the exam of a published folder may not be in the database yet."""
     return (root() / f"{_PENDING}{exam_id}").exists()
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder."""
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def suffix(source: str) -> str:
@@ -207,11 +245,48 @@ def path(image: Image, kind: str) -> Path:
     ------
     NotFound
         The kind is unknown, or the file is missing.
+    FilesUnavailable
+        It is in a bucket, which cannot be reached.
     """
     found = expected_path(image, kind)
-    if not found.is_file():
+    if not found.is_file() and not fetch(image, kind):
         raise NotFound(msg("image-file-missing"))
+    if file_store.of_app().bucket is not None:
+        os.utime(root() / image.exam_id)  # those used longest ago are removed first
     return found
+
+
+def fetch(image: Image, kind: str) -> bool:
+    """Copy the originals of an image's exam, or its derived files, from the bucket; return True if the file is there.
+
+    Errors as :func:`path`.
+    """
+    bucket, package = file_store.of_app().bucket, _package(image.exam)
+    if bucket is None or package is None:
+        return False
+    found, exam = expected_path(image, kind), root() / image.exam_id
+    with locks.exclusive(root() / f"{_FETCH}{image.exam_id}", remove=True):
+        if not found.is_file():  # another request may have fetched it meanwhile
+            exam.mkdir(mode=0o700, exist_ok=True)
+            exam_packages.fetch(bucket, package, ORIGINALS if kind == "original" else DERIVED, exam)
+    return found.is_file()
+
+
+def keep(exam_id: str, image_ids: Iterable[str], kinds: Iterable[str] = (DERIVED,)) -> None:
+    """Store files that were made in an exam's folder in the bucket, if there is one.
+
+    Raises
+    ------
+    FileNotFoundError
+        The exam was deleted meanwhile.
+    FilesUnavailable
+        The bucket cannot be reached or is full.
+    """
+    bucket, package = file_store.of_app().bucket, exam_packages.package(exam_id, image_ids)
+    for kind in kinds if bucket is not None else ():
+        assert bucket is not None and package is not None  # there are files, and so images
+        includes = is_original if kind == ORIGINALS else is_derived
+        exam_packages.send(bucket, package, kind, root() / exam_id, includes)
 
 
 def expected_path(image: Image, kind: str) -> Path:
@@ -233,6 +308,11 @@ def is_derived(name: str) -> bool:
     return _DERIVED.fullmatch(name) is not None
 
 
+def is_original(name: str) -> bool:
+    """Return True for the name of an original or its checksum."""
+    return name.startswith("original.")
+
+
 def dicom_original(folder: Path) -> Path:
     """Return the original in the folder of a DICOM image."""
     return folder / _name("DICOM", "original")
@@ -243,40 +323,49 @@ def folder(image: Image) -> Path:
     return root() / image.exam_id / image.id
 
 
-def remove_leftovers(recorded: set[str]) -> None:
-    """Complete or undo what a crash interrupted. Only call this while no other process stores exams.
+def remove_leftovers(is_recorded: Callable[[str], bool], abandoned_s: float = 0) -> None:
+    """Complete or undo what a crash interrupted.
 
     Parameters
     ----------
-    recorded : ids of all exams in the database
+    is_recorded : True for the id of an exam in the database
+    abandoned_s : age from which on something is a leftover; 0 only while no other process stores exams
     """
-    for draft in root().glob(f"{_DRAFT}*"):
+    for draft in _abandoned(_DRAFT, abandoned_s):
         discard(draft)
-    for aside in root().glob(f"{_REMOVED}*"):
+    for aside in _abandoned(_REMOVED, abandoned_s):
         exam_id = aside.name.removeprefix(_REMOVED)
-        if exam_id in recorded:
+        if is_recorded(exam_id):
             aside.rename(root() / exam_id)
         else:
             shutil.rmtree(aside, ignore_errors=True)
-    for pending in root().glob(f"{_PENDING}*"):
+    for pending in _abandoned(_PENDING, abandoned_s):
         exam_id = pending.name.removeprefix(_PENDING)
-        if exam_id not in recorded:
+        if not is_recorded(exam_id):
             shutil.rmtree(root() / exam_id, ignore_errors=True)
         pending.unlink()
-    for lock in root().glob(f"{_LOCK}*"):
+    for lock in _abandoned(_LOCK, abandoned_s):
         lock.unlink()
 
 
 def remove_orphaned_drafts() -> None:
-    """Remove drafts of killed processes; safe while others store exams."""
-    for draft in root().glob(f"{_DRAFT}*"):
-        owner = draft.name.removeprefix(_DRAFT).partition("-")[0]
+    """Remove drafts of killed processes of this machine; safe while others store exams."""
+    for draft in root().glob(f"{_DRAFT}{_HOST}-*"):
+        owner = draft.name.removeprefix(f"{_DRAFT}{_HOST}-").partition("-")[0]
         try:
             os.kill(int(owner), 0)  # signal 0 only checks that the process exists
         except ProcessLookupError:
             discard(draft)
         except (PermissionError, ValueError):
             continue
+
+
+def _abandoned(prefix: str, seconds: float) -> Iterator[Path]:
+    """Yield the files and folders beside those of exams to which nothing was added for so long."""
+    for path in root().glob(f"{prefix}*"):
+        with suppress(FileNotFoundError):  # completed meanwhile
+            if time.time() - path.stat().st_ctime >= seconds:  # of a renamed folder, since it was renamed
+                yield path
 
 
 def without_preamble(original: Chunks) -> Chunks:
@@ -296,6 +385,18 @@ def _encode(suffix: str, picture: np.ndarray, *options: int) -> bytes:
 
 def _folder(exam: Exam) -> Path:
     return root() / exam.id
+
+
+def _package(exam: Exam) -> Package | None:
+    return exam_packages.package(exam.id, (image.id for image in exam.images))
+
+
+def _remove_package(package: Package | None) -> None:
+    """Remove an exam's objects from the bucket; if it cannot be reached, :func:`exam_packages.sweep` does it later."""
+    bucket = file_store.of_app().bucket
+    if bucket is not None and package is not None:
+        with suppress(FilesUnavailable):
+            exam_packages.remove(bucket, package)
 
 
 def _pending(exam: Exam) -> Path:

@@ -14,13 +14,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from birads_app.config import KEPT_KEYS, Settings, SettingsError, site_key
 from birads_app.files import atomic, locks
-from birads_app.records import database
+from birads_app.records import database, file_store, spool, upload_store
 from birads_app.records.database import Database
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records.file_store import FileStore
 from birads_app.records.key_tables import PseudonymKey
-from birads_app.records.spool import Spool
-from birads_app.records.upload_store import UploadStore
 
 _EXTENSION = "birads_pseudonym_key"
 _PURPOSE, _OWNER = "birads pseudonyms", "pseudonym_key"
@@ -67,7 +66,7 @@ def load(settings: Settings, stored: Database) -> str:
         The key's file is missing although the database needs it.
     """
     if settings.site_key is None and (settings.instance / _NEXT).exists():
-        _finish_interrupted(settings.instance, stored)
+        _finish_interrupted(settings.instance, stored, file_store.of_settings(settings))
     path = settings.instance / KEPT_KEYS["BIRADS_SITE_KEY"]
     if settings.site_key is None and not path.exists() and _reached_example(stored) is not None:
         raise SettingsError(
@@ -152,10 +151,10 @@ def withdraw(instance: Path) -> None:
     (instance / _NEXT).unlink(missing_ok=True)
 
 
-def encrypt_files_again(instance: Path, old: str, new: str) -> None:
+def encrypt_files_again(store: FileStore, old: str, new: str) -> None:
     """Encrypt received objects and waiting uploads with another site key; only call this while nothing uses them."""
-    Spool(instance, old).encrypt_again(new)
-    UploadStore(instance, old).encrypt_again(new)
+    spool.of(store, old).encrypt_again(new)
+    upload_store.of(store, old).encrypt_again(new)
 
 
 def take_next(instance: Path) -> None:
@@ -164,7 +163,7 @@ def take_next(instance: Path) -> None:
     atomic.sync_folder(instance)
 
 
-def _finish_interrupted(instance: Path, stored: Database) -> None:
+def _finish_interrupted(instance: Path, stored: Database, store: FileStore) -> None:
     """Complete or undo a change of the site key: the database decides, because it changes in one step."""
     with locks.try_exclusive(instance / "rotation.lock") as first:
         if not first or not (instance / _NEXT).exists():
@@ -175,7 +174,7 @@ def _finish_interrupted(instance: Path, stored: Database) -> None:
         if fits(stored, old) or not fits(stored, new):
             withdraw(instance)
         else:
-            encrypt_files_again(instance, old, new)
+            encrypt_files_again(store, old, new)
             take_next(instance)
 
 

@@ -16,32 +16,43 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 
 from flask import current_app
 
 from birads_app.files import atomic, locks
-from birads_app.records import shared_locks
+from birads_app.records import file_store, shared_locks
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records.file_store import FileStore
 from birads_app.records.shared_locks import SharedLocks
+from birads_app.records.waiting_files import WaitingFile, first_of
 
-_PURPOSE = "birads spool"
-_PART, _CLAIMED = ".part-", ".quiet"
+PURPOSE = "birads spool"
+_PART, CLAIMED = ".part-", ".quiet"
 _ABANDONED_S = 3600  # writing a part takes seconds
 
 
 def of_app() -> "Spool":
     """Return the spool of the running application."""
-    key = current_app.extensions["birads_site_key"]
-    return Spool(Path(current_app.instance_path), key, shared_locks.of_app())
+    return of(file_store.of_app(), current_app.extensions["birads_site_key"], shared_locks.of_app())
+
+
+def of(store: FileStore, key: str, locks: SharedLocks | None = None) -> "Spool":
+    """Return the spool of a store; parameters as of :class:`Spool`."""
+    if store.bucket is None:
+        return Spool(store.folder, key, locks)
+    from birads_app.records.bucket_spool import BucketSpool
+
+    return BucketSpool(store.folder, key, locks, bucket=store.bucket)
 
 
 @dataclass(frozen=True)
 class SpooledStudy:
     """A study to which no object was added for long enough."""
 
-    folder: Path
+    folder: PurePath
 
     @property
     def exam_id(self) -> str:
@@ -51,9 +62,9 @@ class SpooledStudy:
 
 @dataclass(frozen=True)
 class Spool:
-    """The spool of one instance folder; ``key`` is the site key.
+    """The spool of a folder, which ``instance`` is; ``key`` is the site key.
 
-    locks : of the installation; None if no other machine uses the spool
+    locks : of the installation; None if no other process uses the spool
     """
 
     instance: Path
@@ -63,7 +74,7 @@ class Spool:
     def add(self, study: str, instance: str, data: bytes) -> None:
         """Store an object and flush it to disk; the same object again takes the same place."""
         study, instance = self._digest("study", study), self._place(instance, data)
-        box = encrypt(data, self.key, _PURPOSE, study)
+        box = encrypt(data, self.key, PURPOSE, study)
         with atomic.draft(self._root(), _PART) as part:
             atomic.write_synced(part, box)
             with self._turn():
@@ -78,7 +89,7 @@ class Spool:
         gathered.mkdir(mode=0o700)
         try:
             for count, (instance, data) in enumerate(objects, 1):  # noqa: B007
-                box = encrypt(data, self.key, _PURPOSE, study)
+                box = encrypt(data, self.key, PURPOSE, study)
                 atomic.write_synced(gathered / self._place(instance, data), box)
                 os.utime(gathered)  # not left behind by a process that was killed
             if count:
@@ -93,22 +104,22 @@ class Spool:
         with self._turn():
             for folder in self._folders():
                 if _is_quiet(folder, quiet_s):
-                    claimed.append(folder.with_name(folder.name.removesuffix(_CLAIMED) + _CLAIMED))
+                    claimed.append(folder.with_name(folder.name.removesuffix(CLAIMED) + CLAIMED))
                     folder.rename(claimed[-1])
         return [SpooledStudy(folder) for folder in claimed]
 
     def postpone(self, study: SpooledStudy) -> None:
         """Restart the waiting time of a study."""
-        os.utime(study.folder)
+        os.utime(Path(study.folder))
 
     def read(self, study: SpooledStudy) -> Iterator[bytes]:
         """Yield the objects of a study in order of arrival; raise SiteKeyDiffers."""
-        for path in sorted(study.folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
-            yield decrypt(path.read_bytes(), self.key, _PURPOSE, study.folder.name.partition("-")[0])
+        for path in sorted(Path(study.folder).iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            yield decrypt(path.read_bytes(), self.key, PURPOSE, study.folder.name.partition("-")[0])
 
     def remove(self, study: SpooledStudy) -> None:
         """Remove a study."""
-        shutil.rmtree(study.folder)
+        shutil.rmtree(Path(study.folder))
 
     def remove_exam(self, exam_id: str) -> None:
         """Remove the study that was to become an exam with this id, if it is there."""
@@ -137,11 +148,24 @@ class Spool:
             return [
                 (
                     path.relative_to(self.instance).as_posix(),
-                    (path, folder.with_name(folder.name.removesuffix(_CLAIMED) + _CLAIMED) / path.name),
+                    (path, folder.with_name(folder.name.removesuffix(CLAIMED) + CLAIMED) / path.name),
                 )
                 for folder in self._folders()
                 for path in sorted(folder.iterdir())
             ]
+
+    def waiting(self) -> list[WaitingFile]:
+        """Return the objects of all studies."""
+        return [WaitingFile(name, partial(first_of, *places)) for name, places in self.listing()]
+
+    def adopt(self, name: str, path: Path) -> None:
+        """Store a file of another place's :meth:`waiting` under its name."""
+        target = self.instance / name
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with atomic.draft(self._root(), _PART) as part:
+            shutil.copyfile(path, part)
+            shutil.copystat(path, part)
+            part.replace(target)
 
     def encrypt_again(self, key: str) -> None:
         """Encrypt all objects with another site key, each in one step; those that have it already stay.
@@ -151,11 +175,11 @@ class Spool:
         for _, (path, _later) in self.listing():
             study, status = path.parent.name.partition("-")[0], path.stat()
             try:
-                data = decrypt(path.read_bytes(), self.key, _PURPOSE, study)
+                data = decrypt(path.read_bytes(), self.key, PURPOSE, study)
             except SiteKeyDiffers:
                 continue
             with atomic.draft(self._root(), _PART) as part:
-                atomic.write_synced(part, encrypt(data, key, _PURPOSE, study))
+                atomic.write_synced(part, encrypt(data, key, PURPOSE, study))
                 os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))  # the order of arrival
                 part.rename(path)
 
@@ -166,7 +190,7 @@ class Spool:
             path = next((place for place in places if place.exists()), None)
             try:
                 if path is not None:  # None: it has become an exam
-                    decrypt(path.read_bytes(), self.key, _PURPOSE, path.parent.name.partition("-")[0])
+                    decrypt(path.read_bytes(), self.key, PURPOSE, path.parent.name.partition("-")[0])
             except FileNotFoundError:
                 continue
             except (OSError, SiteKeyDiffers, ValueError):
@@ -208,7 +232,7 @@ class Spool:
     def _publish(self, gathered: Path, study: str) -> None:
         """Make gathered objects a study, or add them to the study if it has a folder."""
         with self._turn():
-            existing = [folder for folder in self._folders(study) if folder.suffix != _CLAIMED]
+            existing = [folder for folder in self._folders(study) if folder.suffix != CLAIMED]
             if existing:
                 for path in gathered.iterdir():
                     path.rename(existing[0] / path.name)
@@ -220,7 +244,7 @@ class Spool:
     def _open_folder(self, study: str) -> Path:
         """Return the folder to which objects of a study are added."""
         for folder in self._folders(study):
-            if folder.suffix != _CLAIMED:
+            if folder.suffix != CLAIMED:
                 return folder
         folder = self._root() / f"{study}-{uuid.uuid4().hex}"
         folder.mkdir(mode=0o700)

@@ -67,12 +67,11 @@ def path(image: Image) -> Path:
     if not archive.exists():
         compute: ComputePool = current_app.extensions["birads_compute"]
         tomosynthesis = current_app.extensions["birads_settings"].tomosynthesis
+        original = files.path(image, "original")
         with shared_locks.of_app().exclusive(files.lock_name(image, _LOCK), remove=True):
             if not archive.exists():  # another process may have created it meanwhile
                 with atomic.replacing(archive) as part:
-                    compute.run(
-                        write, part, files.path(image, "original"), tomosynthesis, urgency=Urgency.READER
-                    )
+                    compute.run(write, part, original, tomosynthesis, urgency=Urgency.READER)
                 atomic.sync_folder(archive.parent)
     return archive
 

@@ -1,4 +1,4 @@
-"""Files of uploads that are read later: ``uploads/<name>``, encrypted.
+"""Files of uploads that are read later: ``uploads/<name>``, encrypted, in the folder or in the bucket.
 
 Each file has all files of one upload, in frames that are encrypted one by one and bound to their place, so that an
 upload of any size passes through little memory, and a missing end is noticed. Names are random; those of the sent files
@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 from typing import IO
 
 from flask import current_app
@@ -21,9 +22,12 @@ from flask import current_app
 from birads_app.files import atomic
 from birads_app.files.shared_bytes import SharedBytes
 from birads_app.imaging.source_file import SourceFile
-from birads_app.records import shared_locks
+from birads_app.records import file_store, shared_locks
+from birads_app.records.bucket import Bucket
 from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
+from birads_app.records.file_store import FileStore
+from birads_app.records.waiting_files import WaitingFile
 
 _PURPOSE = "birads uploads"
 _PART = ".part-"
@@ -97,15 +101,24 @@ class UploadDraft:
 
 def of_app() -> "UploadStore":
     """Return the uploads of the running application."""
-    return UploadStore(Path(current_app.instance_path), current_app.extensions["birads_site_key"])
+    return of(file_store.of_app(), current_app.extensions["birads_site_key"])
+
+
+def of(store: FileStore, key: str) -> "UploadStore":
+    """Return the uploads of a store; ``key`` is the site key."""
+    return UploadStore(store.folder, key, store.bucket)
 
 
 @dataclass(frozen=True)
 class UploadStore:
-    """The uploads of one instance folder; ``key`` is the site key."""
+    """The uploads of a folder, which ``instance`` is, or of a bucket; ``key`` is the site key.
+
+    With a bucket the folder has copies: of this machine's own uploads, and of those that it reads.
+    """
 
     instance: Path
     key: str = field(repr=False)
+    bucket: Bucket | None = None
 
     @contextmanager
     def draft(self, repeat_key: str = "", *, once: bool = False) -> Iterator[UploadDraft]:
@@ -124,6 +137,8 @@ class UploadStore:
                 yield upload
                 upload.close()
                 atomic.sync(stream)
+            if self.bucket is not None:
+                self.bucket.send(part, _key(name))
             part.rename(self._root() / name)
             atomic.sync_folder(self._root())
         finally:
@@ -166,34 +181,56 @@ class UploadStore:
         """Remove a file, if it is there."""
         if name:
             (self._root() / name).unlink(missing_ok=True)
+            if self.bucket is not None:
+                self.bucket.remove(_key(name))
 
-    def remove_leftovers(self, needed: set[str], abandoned_s: float = _ABANDONED_S) -> None:
+    def names(self) -> list[str]:
+        """Return the names of all uploads."""
+        if self.bucket is not None:
+            return [PurePath(one.name).name for one in self.bucket.listing(_key(""))]
+        return sorted(path.name for path in self._root().iterdir() if _FILE.fullmatch(path.name))
+
+    def remove_leftovers(self, needed: set[str], abandoned_s: float | None = None) -> None:
         """Remove what killed processes have left, and files that no job needs.
 
         Parameters
         ----------
-        abandoned_s : age of what is removed; 0 only while no process receives uploads
+        abandoned_s : age of what is removed from the folder, an hour by default; 0 only while nothing is received
         """
+        abandoned_s = _ABANDONED_S if abandoned_s is None else abandoned_s
         for path in self._root().iterdir():
             kept = path.name in needed or path.suffix == ".lock"
             if not kept and time.time() - path.stat().st_mtime > abandoned_s:
                 path.unlink(missing_ok=True)
+        for one in () if self.bucket is None else self.bucket.listing(_key("")):
+            age = time.time() - one.stored_at.timestamp()
+            if PurePath(one.name).name not in needed and age > _ABANDONED_S:
+                self.remove(PurePath(one.name).name)
 
-    def listing(self) -> list[tuple[str, tuple[Path, ...]]]:
-        """Return all files: the name below the instance folder, and the path."""
-        return [(path.relative_to(self.instance).as_posix(), (path,)) for path in self._paths()]
+    def waiting(self) -> list[WaitingFile]:
+        """Return all uploads."""
+        return [WaitingFile(_key(name), partial(self._opened, name)) for name in self.names()]
+
+    def adopt(self, name: str, path: Path) -> None:
+        """Store a file of another place's :meth:`waiting` under its name."""
+        if self.bucket is not None:
+            self.bucket.send(path, name)
+            return
+        with atomic.draft(self._root(), _PART) as part:
+            shutil.copyfile(path, part)
+            part.replace(self.instance / name)
 
     def unreadable(self) -> list[str]:
-        """Return the names of the files that cannot be read or decrypted, as :meth:`listing` gives them."""
+        """Return the names of the files that cannot be read or decrypted, as :meth:`waiting` gives them."""
         found = []
-        for path in self._paths():
+        for name in self.names():
             try:
-                for _ in self._frames(path.name):
+                for _ in self._frames(name):
                     pass
             except FileNotFoundError:  # it is done
                 continue
             except (OSError, SiteKeyDiffers, ValueError):
-                found.append(path.relative_to(self.instance).as_posix())
+                found.append(_key(name))
         return found
 
     def encrypt_again(self, key: str) -> None:
@@ -201,18 +238,21 @@ class UploadStore:
 
         Only call this while no other process uses them.
         """
-        for path in self._paths():
+        for name in self.names():
             try:
-                self.repeat_key(path.name)
+                self.repeat_key(name)
             except SiteKeyDiffers:
                 continue
+            path = self._root() / name
             with atomic.draft(self._root(), _PART) as part:
                 with part.open("wb") as stream:
-                    for number, (kind, data) in enumerate(self._frames(path.name)):
-                        box = encrypt(kind + data, key, _PURPOSE, _owner(path.name, number))
+                    for number, (kind, data) in enumerate(self._frames(name)):
+                        box = encrypt(kind + data, key, _PURPOSE, _owner(name, number))
                         stream.write(len(box).to_bytes(4, "big") + box)
                     atomic.sync(stream)
                 shutil.copystat(path, part)
+                if self.bucket is not None:
+                    self.bucket.send(part, _key(name))
                 part.replace(path)
 
     def alone(self) -> AbstractContextManager[bool]:
@@ -222,7 +262,7 @@ class UploadStore:
     def _frames(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield kind and content of all frames; errors as :meth:`text`."""
         kind, number = b"", 0
-        with (self._root() / name).open("rb") as stream:
+        with self._opened(name) as path, path.open("rb") as stream:
             while kind != _END:
                 size = int.from_bytes(stream.read(4), "big")
                 box = stream.read(size)
@@ -232,13 +272,25 @@ class UploadStore:
                 kind, number = plain[:1], number + 1
                 yield kind, plain[1:]
 
-    def _paths(self) -> list[Path]:
-        return sorted(path for path in self._root().iterdir() if _FILE.fullmatch(path.name))
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[Path]:
+        """Yield the path of an upload, which is copied from the bucket first if it is not in the folder."""
+        path = self._root() / name
+        if self.bucket is not None and not path.exists():
+            with atomic.draft(self._root(), _PART) as part:
+                self.bucket.fetch(_key(name), part)
+                part.rename(path)
+        yield path
 
     def _root(self) -> Path:
-        folder = self.instance / "uploads"
+        folder = self.instance / file_store.UPLOADS
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
+
+
+def _key(name: str) -> str:
+    """Return the name of an upload in the store."""
+    return f"{file_store.UPLOADS}/{name}"
 
 
 def _owner(name: str, number: int) -> str:

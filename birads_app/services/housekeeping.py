@@ -12,7 +12,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from birads_app.logs import where
 from birads_app.maintenance import retention
 from birads_app.monitoring import instruments
-from birads_app.records import audit_check, exam_bin, jobs, shared_locks, spool, upload_store
+from birads_app.records import (
+    audit_check,
+    exam_bin,
+    exam_packages,
+    exams,
+    file_cache,
+    file_store,
+    files,
+    jobs,
+    shared_locks,
+    spool,
+    upload_store,
+)
 from birads_app.records.schema import now
 from birads_app.services.job_queue import KEPT_DAYS
 from birads_app.terms.messages import msg
@@ -30,6 +42,9 @@ def start(app: Flask) -> None:
 
 def run(app: Flask) -> None:
     """Do everything that is due, unless another process is doing so. An error is logged and ends nothing."""
+    with app.app_context():
+        if file_store.of_app().shared:
+            _do("files", "Copies of deleted exams removed", _tidy_files)
     with app.app_context(), shared_locks.of_app().try_exclusive("housekeeping.lock") as free:
         if not free:
             return
@@ -45,6 +60,17 @@ def _forget_jobs() -> int:
     count = jobs.forget(now() - timedelta(days=KEPT_DAYS))
     upload_store.of_app().remove_leftovers(jobs.files())
     return count + jobs.close_studies_but(spool.of_app().arrived().keys())
+
+
+def _tidy_files() -> int:
+    """Remove what other machines have deleted or left, on each machine; return the number of deleted exams."""
+    store = file_store.of_app()
+    if store.shared and store.bucket is None:
+        files.remove_leftovers(exams.has_files, store.abandoned_s)
+    if store.bucket is not None:
+        exam_packages.sweep(store.bucket, lambda one: exams.has_image(one.exam_id, one.image_id))
+    file_cache.trim(0)
+    return file_cache.drop_deleted(exams.has_files)
 
 
 def _do(task: str, what: str, step: Callable[[], int]) -> None:

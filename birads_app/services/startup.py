@@ -12,6 +12,7 @@ from birads_app.monitoring import instruments
 from birads_app.records import (
     disk_space,
     exams,
+    file_store,
     files,
     jobs,
     migrate,
@@ -73,8 +74,9 @@ def join() -> None:
     site_keys.check()
     with shared_locks.of_app().join("serving.lock") as first:
         if first:
-            files.remove_leftovers(exams.all_ids())
-            upload_store.of_app().remove_leftovers(jobs.files(), abandoned_s=0)
+            abandoned_s = file_store.of_app().abandoned_s
+            files.remove_leftovers(exams.has_files, abandoned_s)
+            upload_store.of_app().remove_leftovers(jobs.files(), abandoned_s)
         else:
             files.remove_orphaned_drafts()
 

@@ -27,6 +27,7 @@ from birads_app.records import (
     upload_store,
     users,
 )
+from birads_app.records import spool as spools
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.spool import Spool
 from tests.support import direct_exam, servers
@@ -54,7 +55,7 @@ def filled(app: Flask, tmp_path: Path) -> Flask:
 
 
 def spool(app: Flask) -> Spool:
-    return Spool(Path(app.instance_path), app.extensions["birads_site_key"])
+    return spools.of(app.extensions["birads_files"], app.extensions["birads_site_key"])
 
 
 def run(app: Flask, *arguments: object) -> Result:

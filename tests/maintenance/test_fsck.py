@@ -9,10 +9,9 @@ from flask import Flask
 from sqlalchemy import update
 
 from birads_app.files import locks
-from birads_app.records import checksums, database, derived_files, exams, files, jobs, upload_store
+from birads_app.records import checksums, database, derived_files, exams, files, jobs, spool, upload_store
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.schema import EncryptedIdentity
-from birads_app.records.spool import Spool
 from birads_app.terms.errors import BiradsError
 from tests.support import direct_exam
 from tests.support.factories import make_user, mammogram_dicom
@@ -50,7 +49,7 @@ def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
                 .where(EncryptedIdentity.exam_id == other.id)
                 .values(ciphertext=b"another key's ciphertext, of some length")
             )
-        Spool(Path(app.instance_path), "another key").add("1.2", "1.2.3", b"object")
+        spool.of(app.extensions["birads_files"], "another key").add("1.2", "1.2.3", b"object")
         cut_off = upload_store.of_app().put("text")
         os.truncate(Path(app.instance_path) / "uploads" / cut_off, 100)
         jobs.enter(Job(id="a" * 32, kind=JobKind.UPLOAD, file="b" * 32))

@@ -22,6 +22,7 @@ from birads_app.records import (
     exams,
     identities,
     site_keys,
+    spool,
     totp,
     upload_store,
     user_sessions,
@@ -48,9 +49,7 @@ def filled(app: Flask) -> Flask:
         for letter in "abcdef":
             direct_exam.store(letter * 32)
         for number, data in enumerate(OBJECTS):
-            Spool(Path(app.instance_path), app.extensions["birads_site_key"]).add(
-                "1.2", f"1.2.{number}", data
-            )
+            spool.of_app().add("1.2", f"1.2.{number}", data)
         for data in (b"", bytes(3 << 20)):
             upload_store.of_app().put(data.decode())
         site_keys.check()
@@ -69,9 +68,8 @@ def assert_usable(app: Flask) -> None:
         site_keys.check()
         for letter in "abcdef":
             assert identities.of(exams.get(letter * 32)).patient_id == "ID-4711"
-        spool = Spool(Path(app.instance_path), app.extensions["birads_site_key"])
-        assert spool.unreadable() == [] and upload_store.of_app().unreadable() == []
-        assert len(upload_store.of_app().listing()) == 2
+        assert spool.of_app().unreadable() == [] and upload_store.of_app().unreadable() == []
+        assert len(upload_store.of_app().names()) == 2
         audit_chain.verify()
         assert totp.unconfirmed_secret(users.by_name("reader"))
         assert list(site_keys.unreadable()) == []
@@ -213,8 +211,8 @@ POINTS = {
 
 def half_of_the_uploads(store: UploadStore, key: str) -> None:
     """Encrypt one upload again, then die."""
-    listing = store._paths()
-    UploadStore._paths = lambda _: listing[:1]  # type: ignore[method-assign]
+    listing = store.names()
+    UploadStore.names = lambda _: listing[:1]  # type: ignore[method-assign]
     UPLOADS(store, key)
     die()
 

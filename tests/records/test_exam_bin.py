@@ -201,7 +201,7 @@ def test_a_crash_while_erasing_leaves_all_or_nothing(
         exam_bin.erase(EXAM, "anna", at_once=True)
         monkeypatch.undo()
         assert list(files.root().iterdir())  # as if killed before the files were removed
-        files.remove_leftovers(exams.all_ids())
+        files.remove_leftovers(exams.has_files)
         assert not list(files.root().iterdir())
 
 

@@ -1,5 +1,6 @@
 """Exams and accounts in the database, and image files beside it."""
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_leftovers_of_a_crash_are_removed(app: Flask, uploader_id: int) -> None:
         files.set_aside(kept)
         exams.undo(gone, gone.uploader)
         (files.root() / ".removed-ffff").mkdir()
-        files.remove_leftovers(exams.all_ids())
+        files.remove_leftovers(exams.has_files)
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 
@@ -131,7 +132,7 @@ def test_a_killed_process_s_draft_is_removed_and_a_running_one_s_is_kept(app: Fl
         mine = files.open_draft()
         gone = subprocess.Popen(["true"])
         gone.wait()
-        orphan = files.root() / f".draft-{gone.pid}-abcdefgh"
+        orphan = files.root() / mine.name.replace(f"-{os.getpid()}-", f"-{gone.pid}-")
         orphan.mkdir()
         files.remove_orphaned_drafts()
         assert mine.exists() and not orphan.exists()
@@ -144,7 +145,7 @@ def test_images_without_a_record_are_removed(app: Flask, uploader_id: int) -> No
         (draft / "original.dcm").write_bytes(b"of a patient")
         files.publish(draft, lost)
         (files.root() / f".pending-{kept.id}").touch()  # a crash between recording and confirming
-        files.remove_leftovers(exams.all_ids())
+        files.remove_leftovers(exams.has_files)
         assert [entry.name for entry in files.root().iterdir()] == [kept.id]
 
 

@@ -1,14 +1,13 @@
 """Administration, Queue: what waits and has failed, tried again or dropped by an administrator."""
 
-import os
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app.records import jobs, outbox, upload_store, users
+from birads_app.records import spool as spools
 from birads_app.records.database import writing
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.schema import Delivery, now
@@ -22,7 +21,7 @@ EXAM = "e" * 32
 
 
 def spool(app: Flask) -> Spool:
-    return Spool(Path(app.instance_path), app.extensions["birads_site_key"])
+    return spools.of(app.extensions["birads_files"], app.extensions["birads_site_key"])
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_a_dropped_job_is_gone_with_its_files(app: Flask, admin: FlaskClient, fi
         assert kind not in listed(app) and admin.post(address).status_code == 404
         assert last_audit_entry(app)[:2] == ("anna", "drop job")
     with app.app_context():
-        assert upload_store.of_app().listing() == [] and spool(app).studies() == 0
+        assert upload_store.of_app().names() == [] and spool(app).studies() == 0
         assert outbox.due() == [] and outbox.counts() == {"dropped": 1}
 
 
@@ -105,19 +104,20 @@ def test_nothing_that_is_worked_on_can_be_dropped(
         assert admin.post(f"/admin/queue/{kind}/{filled[kind]}/drop").status_code == 404
 
 
-def test_old_jobs_and_files_without_one_are_removed(app: Flask, filled: dict[str, str]) -> None:
+def test_old_jobs_and_files_without_one_are_removed(
+    app: Flask, filled: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with app.app_context():
         store = upload_store.of_app()
         name = store.put("left by a kill")
         jobs.refuse("a" * 32, 1, "", store.put("reasons"))
-        for _, (path, *_rest) in store.listing():
-            os.utime(path, (0, 0))
+        monkeypatch.setattr(upload_store, "_ABANDONED_S", -1)
         with writing() as current:
             current.get(Job, "a" * 32).ended_at = now() - timedelta(days=8)
         spool(app).remove_exam(filled["study"])
     housekeeping.run(app)
     with app.app_context():
-        assert store.listing() == [] and name
+        assert store.names() == [] and name
     assert set(listed(app)) == {"results", "housekeeping"}
 
 

@@ -18,6 +18,10 @@ ACCOUNT = {
         "The server that coordinates this installation (Redis) does not answer. Nothing was saved. Try again in a "
         "moment; if it lasts, tell an administrator."
     ),
+    "files-unavailable": N_(
+        "The storage of images cannot be reached, or is full. Nothing was saved. Try again in a moment; if it lasts, "
+        "tell an administrator."
+    ),
     "restore-unfinished": N_(
         "A restore into this instance folder was interrupted. Run `flask restore` again before anything else."
     ),

@@ -23,6 +23,7 @@ _KINDS = {
 }
 _TASKS = {
     "retention": lazy("Retention of exams"),
+    "files": lazy("Copies of images"),
     "bin": lazy("Permanent deletion"),
     "jobs": lazy("Removal of old jobs"),
     "audit": lazy("Verification of the audit log"),
