@@ -293,13 +293,7 @@ def expected_path(image: Image, kind: str) -> Path:
     """Return where the file of an image is, or will be; raises NotFound if the kind is unknown."""
     kinds = {"display", "thumb", "original", *(f"heat-{code}" for code in image.prediction.probabilities)}
     if kind not in kinds:
-        raise NotFound(
-            msg(
-                "image-kind-unknown",
-                kind=repr(kind),
-                kinds=", ".join(sorted(kinds)),
-            )
-        )
+        raise NotFound(msg("image-kind-unknown", kind=repr(kind), kinds=", ".join(sorted(kinds))))
     return folder(image) / _name(image.source, kind)
 
 
