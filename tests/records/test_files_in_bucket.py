@@ -216,7 +216,7 @@ def test_waiting_uploads_are_encrypted_and_read_by_any_machine(
         assert name == f"uploads/{draft.name}" and b"Secretname" not in store.content(address, name)
         shutil.rmtree(Path(app.instance_path, "uploads"))
         assert uploads.repeat_key(draft.name) == "key"
-        assert [(file, content.read()) for file, content in uploads.files(draft.name)] == [
+        assert [(file.name, bytes(file.data)) for file in uploads.files(draft.name)] == [
             ("Secretname.dcm", b"of Secretname")
         ]
         uploads.remove(draft.name)
