@@ -23,11 +23,11 @@ from birads_app.records import (
     identities,
     jobs,
     migrate,
+    spool,
     table_copy,
     upload_store,
     users,
 )
-from birads_app.records import spool as spools
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.spool import Spool
 from tests.support import direct_exam, servers
@@ -43,8 +43,8 @@ def filled(app: Flask, tmp_path: Path) -> Flask:
     with app.app_context():
         direct_exam.store("c" * 32)
         direct_exam.store("d" * 32)
-        spool(app).add("1.2", "1.2.3", b"of Secretname")
-        spool(app).add("1.2", "1.2.4", b"the second")
+        spool_of(app).add("1.2", "1.2.3", b"of Secretname")
+        spool_of(app).add("1.2", "1.2.4", b"the second")
         name = upload_store.of_app().put("an upload")
         jobs.enter(Job(id="a" * 32, kind=JobKind.UPLOAD, user_id=users.by_name("reader").id, file=name))
     bundle = tmp_path / "models" / MODEL
@@ -54,8 +54,8 @@ def filled(app: Flask, tmp_path: Path) -> Flask:
     return app
 
 
-def spool(app: Flask) -> Spool:
-    return spools.of(app.extensions["birads_files"], app.extensions["birads_site_key"])
+def spool_of(app: Flask) -> Spool:
+    return spool.of(app.extensions["birads_files"], app.extensions["birads_site_key"])
 
 
 def run(app: Flask, *arguments: object) -> Result:
@@ -95,8 +95,8 @@ def test_a_backup_restores_everything(filled: Flask, config: dict[str, object], 
         assert identities.of(exam).patient_name == "Secretname^Jane"
         assert users.by_name("reader").role == "radiologist"
         assert upload_store.of_app().text(jobs.get("a" * 32).file) == "an upload"
-        (study,) = spool(again).claim(0)
-        assert list(spool(again).read(study)) == [b"of Secretname", b"the second"]
+        (study,) = spool_of(again).claim(0)
+        assert list(spool_of(again).read(study)) == [b"of Secretname", b"the second"]
     assert (tmp_path / "other-models" / MODEL / "manifest.json").read_text() == "{}"
     assert (tmp_path / "other-models" / "CURRENT").read_text() == f"{MODEL}\n"
     assert names(tmp_path / "other") >= {
@@ -195,7 +195,7 @@ def test_objects_of_a_study_claimed_meanwhile_are_kept(
     restored = empty_app(config, tmp_path)
     assert run(restored, "restore", target, "--keys", keys).exit_code == 0
     again = empty_app(config, tmp_path)
-    assert len([*spool(again).read(spool(again).claim(0)[0])]) == 2
+    assert len([*spool_of(again).read(spool_of(again).claim(0)[0])]) == 2
 
 
 @pytest.mark.slow

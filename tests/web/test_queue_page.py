@@ -6,8 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from birads_app.records import jobs, outbox, upload_store, users
-from birads_app.records import spool as spools
+from birads_app.records import jobs, outbox, spool, upload_store, users
 from birads_app.records.database import writing
 from birads_app.records.job_table import Job, JobKind
 from birads_app.records.schema import Delivery, now
@@ -20,8 +19,8 @@ from tests.support.factories import last_audit_entry, make_user
 EXAM = "e" * 32
 
 
-def spool(app: Flask) -> Spool:
-    return spools.of(app.extensions["birads_files"], app.extensions["birads_site_key"])
+def spool_of(app: Flask) -> Spool:
+    return spool.of(app.extensions["birads_files"], app.extensions["birads_site_key"])
 
 
 @pytest.fixture
@@ -39,8 +38,8 @@ def filled(app: Flask) -> dict[str, str]:
         )
         jobs.begin("a" * 32)
         jobs.put_off("a" * 32, 1, msg("disk-read-only"))
-        spool(app).add("1.2", "1.2.3", b"of Doe-Jane")
-        (study,) = spool(app).claim(0)
+        spool_of(app).add("1.2", "1.2.3", b"of Doe-Jane")
+        (study,) = spool_of(app).claim(0)
         jobs.begin_study(study.exam_id)
         jobs.put_off(study.exam_id, 1, msg("job-interrupted"))
         direct_exam.store(EXAM)
@@ -89,7 +88,7 @@ def test_a_dropped_job_is_gone_with_its_files(app: Flask, admin: FlaskClient, fi
         assert kind not in listed(app) and admin.post(address).status_code == 404
         assert last_audit_entry(app)[:2] == ("anna", "drop job")
     with app.app_context():
-        assert upload_store.of_app().names() == [] and spool(app).studies() == 0
+        assert upload_store.of_app().names() == [] and spool_of(app).studies() == 0
         assert outbox.due() == [] and outbox.counts() == {"dropped": 1}
 
 
@@ -114,7 +113,7 @@ def test_old_jobs_and_files_without_one_are_removed(
         monkeypatch.setattr(upload_store, "_ABANDONED_S", -1)
         with writing() as current:
             current.get(Job, "a" * 32).ended_at = now() - timedelta(days=8)
-        spool(app).remove_exam(filled["study"])
+        spool_of(app).remove_exam(filled["study"])
     housekeeping.run(app)
     with app.app_context():
         assert store.names() == [] and name
