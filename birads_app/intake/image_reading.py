@@ -273,21 +273,19 @@ def _usable_image(
         writing = beside.submit(
             files.write_original, draft, image_id, prepared.mammogram.source, prepared.chunks
         )
-        drafted = _drafted(file, prepared, draft, image_id, size)
+        drafted = _drafted(file, prepared, image_id, size)
         writing.result()
+    files.write_preview(draft, image_id, prepared.mammogram.pixels)
     return drafted
 
 
-def _drafted(
-    file: SourceFile, prepared: PreparedFile, draft: Path, image_id: str, size: InputSize | None
-) -> DraftedImage:
-    """Write the preview of an image into a draft and prepare it for the model."""
+def _drafted(file: SourceFile, prepared: PreparedFile, image_id: str, size: InputSize | None) -> DraftedImage:
+    """Check an image and prepare it for the model; raises NotAMammogram."""
     mammogram = prepared.mammogram
     warnings = mammogram.notes + quality.check(mammogram)
     if prepared.blanked:
         known = side_markers.letters_of(mammogram.laterality, mammogram.view, mammogram.notes)
         warnings = (*warnings, side_markers.message(known))
-    files.write_preview(draft, image_id, mammogram.pixels)
     height, width = mammogram.pixels.shape
     placed = _placed(prepared)
     if placed is not None and placed.suspected:

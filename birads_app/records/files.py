@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from birads_app.files import atomic, locks
-from birads_app.imaging.dicom.part10 import Chunks
+from birads_app.imaging.dicom.part10 import Chunks, without_preamble
 from birads_app.records import checksums, exam_packages, file_store, shared_locks
 from birads_app.records.errors import FilesUnavailable, NotFound
 from birads_app.records.exam_packages import DERIVED, ORIGINALS, Package
@@ -43,7 +43,6 @@ PREVIEW = "preview.pgm"
 _DRAFT, _PENDING, _REMOVED, _LOCK = ".draft-", ".pending-", ".removed-", ".lock-"
 _FETCH = f"{_LOCK}fetch-"
 _HOST = re.sub(r"\W", "", socket.gethostname())
-_PREAMBLE = 128
 _DERIVED = re.compile(r"(display|thumb)\.jpg|heat-\w+\.png")
 
 
@@ -82,7 +81,8 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
     source : format, such as ``DICOM``
     original : its bytes, in chunks
     """
-    folder = _image_folder(draft, image_id)
+    folder = draft / image_id
+    folder.mkdir(mode=0o700)
     path, chunks = folder / _name(source, "original"), without_preamble(original)
     atomic.write_synced(path, *chunks)
     checksums.write_new(path, chunks)
@@ -91,13 +91,7 @@ def write_original(draft: Path, image_id: str, source: str, original: Chunks) ->
 
 def write_preview(draft: Path, image_id: str, pixels: np.ndarray) -> None:
     """Write what :func:`finish_previews` needs, from uint16 pixels of shape (height, width)."""
-    (_image_folder(draft, image_id) / PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
-
-
-def _image_folder(draft: Path, image_id: str) -> Path:
-    folder = draft / image_id
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    (draft / image_id / PREVIEW).write_bytes(_encode(".pgm", reduced(pixels, DISPLAY_MAX)))
 
 
 def finish_previews(folder: Path) -> None:
@@ -360,14 +354,6 @@ def _abandoned(prefix: str, seconds: float) -> Iterator[Path]:
         with suppress(FileNotFoundError):  # completed meanwhile
             if time.time() - path.stat().st_ctime >= seconds:  # of a renamed folder, since it was renamed
                 yield path
-
-
-def without_preamble(original: Chunks) -> Chunks:
-    """Zero the preamble of a DICOM file, which could hide executable code; return other data unchanged."""
-    first = memoryview(original[0])
-    if first[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(first[:_PREAMBLE]):
-        return (bytes(_PREAMBLE), first[_PREAMBLE:], *original[1:])
-    return original
 
 
 def _encode(suffix: str, picture: np.ndarray, *options: int) -> bytes:

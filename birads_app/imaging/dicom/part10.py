@@ -23,8 +23,17 @@ from birads_app.imaging.dicom.parser import text
 Chunks = tuple[bytes | memoryview, ...]
 
 _UNDEFINED = 0xFFFFFFFF
+_PREAMBLE = 128  # bytes
 _RLE_HEADER = 64  # bytes: the number of segments and their starts
 _ITEM, _DELIMITER = struct.pack("<HHI", 0xFFFE, 0xE000, 0), struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+def without_preamble(original: Chunks) -> Chunks:
+    """Zero the preamble of a DICOM file, which could hide executable code; return other data unchanged."""
+    first = memoryview(original[0])
+    if first[_PREAMBLE : _PREAMBLE + 4] == b"DICM" and any(first[:_PREAMBLE]):
+        return (bytes(_PREAMBLE), first[_PREAMBLE:], *original[1:])
+    return original
 
 
 def encode(header: Dataset, syntax: UID, frames: Sequence[bytes | memoryview]) -> Chunks:
