@@ -137,4 +137,11 @@ def test_an_archive_is_opened_in_another_process(
 
 def test_a_disk_error_refuses_no_file(pool: ComputePool, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        pool.run(draft_image, SourceFile("a.dcm", film("CC")), tmp_path / "missing", None, "mip", 224)
+        pool.run(
+            draft_image,
+            SourceFile("a.dcm", film("CC")),
+            tmp_path / "missing",
+            None,
+            "mip",
+            InputSize.square(224),
+        )
