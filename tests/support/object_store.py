@@ -1,7 +1,7 @@
 """An S3-compatible store on this machine, and the requests that it receives."""
 
 import logging
-import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,12 +20,10 @@ class ObjectStore:
 
     server: ThreadedMotoServer
     requests: list[str] = field(default_factory=list)
-    prefixes: int = 0
 
     def prefix(self) -> str:
         """Return the address of a new place for the files of an application."""
-        self.prefixes += 1
-        return f"s3://{BUCKET}/{os.getpid()}-{self.prefixes}"
+        return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
     def names(self, address: str) -> list[str]:
         """Return the names of the objects of a place."""
