@@ -19,6 +19,7 @@ from birads_app.imaging.dicom.object_outline import read_beginning, uids
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_received, ingest_studies
+from birads_app.model.preprocess import InputSize
 from birads_app.pacs import worker
 from birads_app.records import derivation_queue, exams, files, spool, tiles
 from birads_app.records.schema import Exam, User

@@ -69,8 +69,7 @@ def post(client: FlaskClient, token: str, *files: tuple[str, bytes], **headers: 
 def left(app: Flask) -> list[str]:
     """Return what an upload has left: files and rows."""
     with app.app_context():
-        names = [name for name, _ in upload_store.of_app().listing()]
-        return names + [job.id for job in jobs.of_kind(JobKind.UPLOAD, *JobState)]
+        return upload_store.of_app().names() + [job.id for job in jobs.of_kind(JobKind.UPLOAD, *JobState)]
 
 
 def test_an_upload_is_answered_with_its_exam(
