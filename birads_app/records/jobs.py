@@ -85,7 +85,7 @@ def files() -> set[str]:
 def begin(job_id: str) -> int:
     """Count an attempt that begins now; return its number, 0 if the job has ended or is not there any more."""
     with writing() as current:
-        job = current.get(Job, job_id, with_for_update=True)
+        job = current.get(Job, job_id)
         return 0 if job is None or job.state not in _OPEN else _begin(job)
 
 
@@ -95,7 +95,7 @@ def check_attempt(current: Session, job_id: str, attempt: int) -> None:
     A process that was stopped for so long that another one has taken its job therefore stores nothing.
     """
     query = select(Job.attempts).where(Job.id == job_id, Job.state == JobState.RUNNING)
-    if current.scalar(query.with_for_update()) != attempt:
+    if current.scalar(query) != attempt:  # a write transaction is the only one
         raise AttemptOvertaken(msg("job-interrupted"))
 
 
@@ -126,7 +126,7 @@ def put_off(job_id: str, attempt: int, error: str) -> None:
     If a client waits, it comes soon. An attempt that was overtaken changes nothing, here and in the next two.
     """
     with writing() as current:
-        job = current.get(Job, job_id, with_for_update=True)
+        job = current.get(Job, job_id)
         if job is not None and job.attempts == attempt and job.state == JobState.RUNNING:
             job.state, job.error = JobState.WAITING, error
             soon = job.kind == JobKind.UPLOAD and job.urgency != Urgency.LATER
