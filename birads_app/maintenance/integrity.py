@@ -195,9 +195,10 @@ def _orphans(run: _Check) -> None:
 def _deliveries() -> Iterator[str]:
     """Read every delivery of the outbox."""
     try:
-        for delivery in database.session().scalars(select(Delivery).execution_options(yield_per=_AT_ONCE)):
-            if delivery.state not in ("waiting", "sent", "stopped", "dropped"):
-                yield f"outbox: delivery {delivery.id} is in no known state"
+        with database.streaming() as current:
+            for delivery in current.scalars(select(Delivery).execution_options(yield_per=_AT_ONCE)):
+                if delivery.state not in ("waiting", "sent", "stopped", "dropped"):
+                    yield f"outbox: delivery {delivery.id} is in no known state"
     except (ValueError, TypeError, KeyError) as error:
         yield f"outbox: a delivery cannot be read ({type(error).__name__})"
 

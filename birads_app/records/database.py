@@ -86,6 +86,13 @@ def session() -> Session:
 
 
 @contextmanager
+def streaming() -> Iterator[Session]:
+    """Open a session for a query whose rows are fetched some at a time (``yield_per``)."""
+    with Session(of_app().streamer()) as current:
+        yield current
+
+
+@contextmanager
 def writing() -> Iterator[Session]:
     """Open a short write transaction; commit at the end, roll back on an error.
 

@@ -49,6 +49,10 @@ class PostgresqlDatabase:
             query = "SELECT pg_database_size(current_database())"
             return int(connection.exec_driver_sql(query).scalar() or 0)
 
+    def streamer(self) -> Engine:
+        """Return the engine for queries whose rows are fetched some at a time, which needs a transaction."""
+        return self.engine.execution_options(isolation_level="READ COMMITTED")
+
     def writer(self) -> Engine:
         """Return the engine whose connections open transactions."""
         return self.engine.execution_options(birads_write=True, isolation_level="READ COMMITTED")

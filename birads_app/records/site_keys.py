@@ -132,11 +132,12 @@ def unreadable() -> Iterator[tuple[str, object]]:
         query = text(
             f"SELECT {column.key}, {column.column} FROM {column.table} WHERE {column.column} IS NOT NULL"
         )
-        for row, box in database.session().execute(query.execution_options(yield_per=_AT_ONCE)):
-            try:
-                decrypt(box, _site_key(), column.purpose, column.owner_of(row))
-            except (SiteKeyDiffers, ValueError):
-                yield column.table, row
+        with database.streaming() as current:
+            for row, box in current.execute(query.execution_options(yield_per=_AT_ONCE)):
+                try:
+                    decrypt(box, _site_key(), column.purpose, column.owner_of(row))
+                except (SiteKeyDiffers, ValueError):
+                    yield column.table, row
 
 
 def announce(instance: Path, key: str) -> None:

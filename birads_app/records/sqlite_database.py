@@ -35,6 +35,10 @@ class SqliteDatabase:
         """Return the size in bytes."""
         return sum(path.stat().st_size for path in self._path.parent.glob(f"{FILE_NAME}*"))
 
+    def streamer(self) -> Engine:
+        """Return the engine for queries whose rows are fetched some at a time."""
+        return self.engine
+
     def writer(self) -> Engine:
         """Return the engine whose transactions take the write lock at once.
 
