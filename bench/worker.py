@@ -6,16 +6,17 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import create_engine, text
 
 from birads_app.config import read
 from birads_app.records.database import FILE_NAME
@@ -84,14 +85,22 @@ class Served:
 
     def jobs(self) -> dict[str, tuple[str, list[str]]]:
         """Return state and exams of all uploads that are read after the answer, by the ids of their jobs."""
-        with closing(sqlite3.connect(self.instance / FILE_NAME)) as database:
-            rows = database.execute("SELECT id, state, exam_ids FROM jobs WHERE kind = 'upload'")
-            return {row[0]: (row[1], json.loads(row[2])) for row in rows}
+        rows = self._rows("SELECT id, state, CAST(exam_ids AS TEXT) FROM jobs WHERE kind = 'upload'")
+        return {row[0]: (row[1], json.loads(row[2])) for row in rows}
 
     def exams(self) -> set[str]:
         """Return the ids of all stored exams."""
-        with closing(sqlite3.connect(self.instance / FILE_NAME)) as database:
-            return {row[0] for row in database.execute("SELECT id FROM exams")}
+        return {row[0] for row in self._rows("SELECT id FROM exams")}
+
+    def _rows(self, query: str) -> Sequence[Any]:
+        """Return the rows of a query, from the database of the settings."""
+        address = self.environment.get("BIRADS_DATABASE_URL") or f"sqlite:///{self.instance / FILE_NAME}"
+        engine = create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
+        try:
+            with engine.connect() as connection:
+                return connection.execute(text(query)).all()
+        finally:
+            engine.dispose()
 
     def flask(self, *command: str) -> str:
         """Run a command on the instance; raises RuntimeError if it fails."""
@@ -195,7 +204,7 @@ def _run(environment: dict[str, str], module: list[str], given: str | None = Non
         cwd=ROOT, env=environment, input=given, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"{' '.join(module)} failed: {done.stderr.strip()}")
+        raise RuntimeError(f"{' '.join(module)} failed: {done.stdout.strip()} {done.stderr.strip()}")
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Two web servers and two compute processes on one Redis, killed at random moments: no exam lost or doubled."""
+"""Two web servers and two compute processes on PostgreSQL and Redis, some of them killed: no exam lost or doubled."""
 
 import http.client
 import os
@@ -14,9 +14,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 
 from bench import clients, worker
+from tests.support import servers
 from tests.support.factories import mammogram_dicom
 from tests.support.redis_server import running
 
@@ -60,7 +62,12 @@ def installation(
     """Serve on two ports, and compute in some processes."""
     with ExitStack() as stack:
         redis = stack.enter_context(running(folder))
+        database = stack.enter_context(servers.any_postgresql())
+        with psycopg.connect(f"{database}/postgres", autocommit=True) as connection:
+            name = f"several_{secrets.token_hex(4)}"
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # ends with the server
         settings = {
+            "BIRADS_DATABASE_URL": f"{database}/{name}",
             "BIRADS_REDIS_URL": redis.url,
             "BIRADS_COMPUTE_TIER": "queue",
             "BIRADS_COMPUTE_PROCESSES": "1",
