@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import uuid4
 
-from birads_app.terms.errors import BiradsError
+import click
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,7 +27,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-class ClusterError(BiradsError):
+class ClusterError(click.ClickException):
     """The cluster cannot do the work; what it has done is kept."""
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+import click
+
 from birads_app.files import csv_table
 from birads_app.pacs.dicomweb_client import find_studies
 from birads_app.pacs.found_studies import MODALITY
 from birads_app.pacs.sender import DicomWeb
-from birads_app.terms.errors import InputError
 from birads_app.terms.spelling import COLUMNS
 
 FILES = 64
@@ -26,7 +27,7 @@ _DICOMWEB = "dicomweb:"
 _PARQUET = (".parquet", ".pq")
 
 
-class SourceUnusable(InputError):
+class SourceUnusable(click.ClickException):
     """The archive cannot be listed."""
 
 

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
+
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.files import atomic
 from birads_app.model import ood
 from birads_app.model.image_prediction import SCHEMA
 from birads_app.scoring.partitions import Partition
 from birads_app.scoring.scorer import FailedFile, ScoredImage, ScoredPartition
-from birads_app.terms.errors import InputError
 
 RUN, FAILURES, EXAMS = "_run.json", "_failures.csv", "_exams.parquet"
 _PART = re.compile(r"part-(\d{5,})-([0-9a-f]{16})\.parquet")
@@ -35,7 +36,7 @@ _FAILURE_COLUMNS = ("file", "code", "reason")
 _MEMBERS = tuple(name for name in SCHEMA["properties"] if name != "probabilities")
 
 
-class ResultsDiffer(InputError):
+class ResultsDiffer(click.ClickException):
     """The folder contains results of something else."""
 
 

@@ -23,6 +23,9 @@ from training.heads import CnnLstmHead, DenseHead, Head
 IMAGES = 150
 
 
+pytestmark = pytest.mark.slow  # several processes with the libraries of a cluster
+
+
 @pytest.fixture(scope="module")
 def backbone(tiny_models: Path) -> Extractor:
     return from_bundle(tiny_models / "birads-demo", "openvino", "f32")

@@ -25,6 +25,9 @@ from tests.support.processes import ROOT, environment, heed_signals
 IMAGES, FILES = 40, "4"
 
 
+pytestmark = pytest.mark.slow  # several processes with the libraries of a cluster
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of different pictures."""
