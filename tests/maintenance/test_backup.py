@@ -305,7 +305,7 @@ def test_a_killed_restore_begins_anew_and_no_database_is_created_meanwhile(
     target, keys = back_up(filled, tmp_path)
     restored = empty_app(config, tmp_path)
     with monkeypatch.context() as patch:  # as if the process were gone before the database is moved
-        patch.setattr(restore, "_discard", lambda _: None)
+        patch.setattr(restore, "_discard", lambda *_: None)
         patch.setattr("birads_app.files.atomic.sync_folder", lambda _: 1 / 0)
         assert isinstance(run(restored, "restore", target, "--keys", keys).exception, ZeroDivisionError)
     assert names(tmp_path / "other") >= {"images", ".restoring"}
