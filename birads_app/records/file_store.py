@@ -1,4 +1,4 @@
-"""Where the files are that exams consist of: images, received objects and uploads that wait.
+"""Place of the files that exams consist of: images, received objects and uploads that wait.
 
 Three places, by BIRADS_FILES_URL: the instance folder, a folder that several machines share, or a bucket. With a bucket
 the instance folder has what this machine used last. Rows of the database, not files, say which exams there are.

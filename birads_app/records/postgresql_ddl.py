@@ -1,4 +1,4 @@
-"""What PostgreSQL needs besides the tables: an order of names without case, and tables whose rows do not change.
+"""Additions to the tables on PostgreSQL: an order of names without case, and tables whose rows do not change.
 
 An installation begins with the tables of its version, and takes later migrations. On SQLite migrations made the same.
 """

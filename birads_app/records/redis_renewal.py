@@ -132,7 +132,7 @@ def _moment(redis: Redis) -> float:
 
 
 class _Renewal:
-    """What this process renews, and the thread that does so."""
+    """Locks and entries that this process renews, and the thread that does so."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
