@@ -5,17 +5,16 @@ The model answers in the server's process meanwhile.
 
 import threading
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
 from birads_app.compute.pool import ComputePool
+from birads_app.compute.side_by_side import side_by_side
 from birads_app.compute.turns import Urgency
 from birads_app.deid.identity import read_identity
 from birads_app.deid.prepare import PreparedFile, prepare
@@ -42,9 +41,6 @@ from birads_app.records.identities import Identity, Instance
 from birads_app.terms.errors import InputError, ModelError, NotAMammogram
 from birads_app.terms.messages import Message, msg
 from birads_app.terms.views import ViewRole
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -221,10 +217,13 @@ class ImageReader:
             return RefusedImage(file.name, error.with_traceback(None), False, self._identity(file))
         if not isinstance(drafted, DraftedImage):
             return drafted
-        predictor = self.predictor.at(self._urgency)
-        assert drafted.seen is not None
-        with instruments.timed("predict"):
-            prediction = predictor.examine_input(drafted.seen, drafted.warnings)
+        with ThreadPoolExecutor(1) as beside:  # the disk takes as long as the model
+            flushing = beside.submit(files.flush, self.draft, drafted.id)
+            predictor = self.predictor.at(self._urgency)
+            assert drafted.seen is not None
+            with instruments.timed("predict"):
+                prediction = predictor.examine_input(drafted.seen, drafted.warnings)
+            flushing.result()
         material = Material(drafted.seen, drafted.uncompressed)
         return ReadImage(drafted, prediction, material, file.set_laterality, file.set_view)
 
@@ -271,7 +270,11 @@ def _usable_image(
     prepared, image_id = prepare(file, pseudonyms, tomosynthesis), uuid.uuid4().hex
     with ThreadPoolExecutor(1) as beside:  # the disk takes as long as the model's input
         writing = beside.submit(
-            files.write_original, draft, image_id, prepared.mammogram.source, prepared.chunks
+            files.write_original,
+            draft / image_id,
+            prepared.mammogram.source,
+            prepared.chunks,
+            uncompressed=prepared.uncompressed,
         )
         drafted = _drafted(file, prepared, image_id, size)
         writing.result()
@@ -346,29 +349,6 @@ def _identity_in(file: SourceFile) -> Identity | None:
         return read_identity(file.dicom.dataset) if file.format == "DICOM" else None
     except InputError:
         return None
-
-
-def side_by_side(
-    step: Callable[[Item], Result], items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Result]:
-    """Apply a step to items on the threads of a pool; yield the results in order.
-
-    Items are taken while earlier ones are worked on; up to ``ahead`` are unfinished at a time. If the caller stops
-    early or a step fails, steps that have begun are awaited.
-    """
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(step, item))
-            del item  # as large as an image
-            while len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-        wait(waiting)
 
 
 @cache

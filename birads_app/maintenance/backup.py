@@ -181,8 +181,8 @@ def _add_files(
             problems.append(f"exam {exam_id}, image {image_id}: the original is missing")
             continue
         added.append((f"{place}/{original.name}", digest))
-        accepted |= checksums.read(folder)  # it may have been compressed meanwhile
-        if accepted and digest not in accepted:
+        # It may have been compressed meanwhile.
+        if accepted and digest not in accepted | checksums.read(folder):
             problems.append(f"exam {exam_id}, image {image_id}: the original differs from its checksum")
         elif accepted:
             accepted = {digest}

@@ -20,7 +20,9 @@ from birads_app.records import (
     audit_chain,
     checksums,
     database,
+    derived_files,
     exam_copies,
+    exam_packages,
     exams,
     file_store,
     files,
@@ -31,6 +33,7 @@ from birads_app.records import (
     upload_store,
 )
 from birads_app.records.schema import Delivery, Exam, Image
+from birads_app.terms.counts import counted
 from birads_app.terms.errors import BiradsError
 
 _AT_ONCE = 500
@@ -45,7 +48,8 @@ class Findings:
 
     problems : what is wrong, one line each, without anything about patients
     repaired : what was repaired
-    unknown : number of originals without a checksum, as exams of earlier versions have none
+    unknown : number of originals without a checksum, as exams of earlier versions have none; those that are to be
+        compressed soon are not counted
     """
 
     exams: int = 0
@@ -126,9 +130,11 @@ def _exam(run: _Check, exam_id: str, images: Mapping[str, str]) -> list[str]:
     """Return what is wrong with an exam."""
     problems: list[str] = []
     store, changes = file_store.of_app(), len(run.changes)
+    deriving = derived_files.marker(files.root(), exam_id).exists()
     with exam_copies.opened(store, exam_id, images) as folder:
         for image_id, source in images.items():
-            problems += [f", image {image_id}: {line}" for line in _image(run, folder / image_id, source)]
+            found = _image(run, folder / image_id, source, deriving)
+            problems += [f", image {image_id}: {line}" for line in found]
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.name not in images:
                 problems += _leftover(run, path, f": {path.name} belongs to no image")
@@ -137,7 +143,8 @@ def _exam(run: _Check, exam_id: str, images: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _image(run: _Check, folder: Path, source: str) -> Iterator[str]:
+def _image(run: _Check, folder: Path, source: str, deriving: bool) -> Iterator[str]:
+    """Check the files of an image; while they are made, its original may have no checksum yet."""
     original = folder / f"original.{files.suffix(source)}"
     accepted = checksums.read(folder)
     try:
@@ -149,14 +156,15 @@ def _image(run: _Check, folder: Path, source: str) -> Iterator[str]:
         yield f"the original cannot be read ({error.strerror})"
         return
     run.counts["files"] += 1
-    accepted |= checksums.read(folder)  # it may have been compressed meanwhile
-    if accepted and digest not in accepted:
+    # It may have been compressed meanwhile.
+    if accepted and digest not in accepted | checksums.read(folder):
         yield "the original differs from its checksum"
-    elif not accepted and run.add_checksums:
-        checksums.write(original, {digest})
-        run.changes.append(original)
-    elif not accepted:
-        run.counts["unknown"] += 1
+    elif not accepted and not deriving:
+        if run.add_checksums:
+            checksums.write(original, {digest})
+            run.changes.append(original)
+        else:
+            run.counts["unknown"] += 1
     for path in sorted(folder.iterdir()):
         if path in (original, folder / checksums.NAME):
             continue
@@ -180,8 +188,14 @@ def _leftover(run: _Check, path: Path, line: str, *, again: bool = False) -> lis
 def _orphans(run: _Check) -> None:
     """Find folders without an exam; what is being stored or deleted is left to the next start of the service."""
     store = file_store.of_app()
+    bucket, under_way = store.bucket, set[str]()
+    if bucket is not None:
+        swept = exam_packages.sweep(bucket, _is_stored, 0) if run.repair else 0
+        if swept:
+            run.repaired.append(f"removed {counted(swept, 'package')} of interrupted uploads")
+        under_way = {package.exam_id for package in exam_packages.announced(bucket)}
     for exam_id in sorted(exam_copies.exam_ids(store)):
-        if exams.exists(exam_id) or files.is_pending(exam_id):
+        if exams.exists(exam_id) or files.is_pending(exam_id) or exam_id in under_way:
             continue
         if exam_id not in exam_copies.exam_ids(store) or exams.exists(exam_id):
             continue  # it was stored or removed meanwhile
@@ -190,6 +204,10 @@ def _orphans(run: _Check) -> None:
             run.repaired.append(f"removed {exam_id}")
         else:
             run.problems.append(f"images/{exam_id}: there is no such exam")
+
+
+def _is_stored(package: exam_packages.Package) -> bool:
+    return exams.has_image(package.exam_id, package.image_id)
 
 
 def _deliveries() -> Iterator[str]:

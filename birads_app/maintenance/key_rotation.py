@@ -75,17 +75,16 @@ def _encrypt_database(old: str, new: str, report: Callable[[str], None]) -> None
 
 def _encrypt_column(current: Session, column: EncryptedColumn, old: str, new: str) -> int:
     """Encrypt a column again, some rows at once; return their number."""
-    count = 0
-    page = text(
-        f"SELECT rowid, {column.key}, {column.column} FROM {column.table} "
-        f"WHERE rowid > :last AND {column.column} IS NOT NULL ORDER BY rowid LIMIT {_AT_ONCE}"
-    )
-    change = text(f"UPDATE {column.table} SET {column.column} = :box WHERE rowid = :row")
-    last = -1
-    while rows := current.execute(page, {"last": last}).all():
-        for row, key, box in rows:
-            owner = column.owner_of(key)
+    count, key = 0, column.key
+    filled = f"SELECT {key}, {column.column} FROM {column.table} WHERE {column.column} IS NOT NULL"
+    ordered = f"ORDER BY {key} LIMIT {_AT_ONCE}"
+    change = text(f"UPDATE {column.table} SET {column.column} = :box WHERE {key} = :row")
+    rows = current.execute(text(f"{filled} {ordered}")).all()
+    while rows:
+        for row, box in rows:
+            owner = column.owner_of(row)
             content = decrypt(box, old, column.purpose, owner)
             current.execute(change, {"row": row, "box": encrypt(content, new, column.purpose, owner)})
-        count, last = count + len(rows), rows[-1][0]
+        count += len(rows)
+        rows = current.execute(text(f"{filled} AND {key} > :last {ordered}"), {"last": rows[-1][0]}).all()
     return count

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from birads_app.records.errors import FilesUnavailable
+from birads_app.records.write_failures import text_of
 from birads_app.terms.messages import msg
 
 log = logging.getLogger(__name__)
 
 _CONNECT_S, _READ_S, _ATTEMPTS = 5, 60, 2
+_PART_BYTES = 8 << 20  # of a large object, of which a store takes 10,000 parts
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,24 @@ class Bucket:
     def __init__(self, url: str) -> None:
         self._root = url.removeprefix("s3://").rstrip("/")
 
-    def send(self, path: Path, name: str) -> None:
-        """Store a file as an object."""
+    @property
+    def name(self) -> str:
+        """Address for messages."""
+        return f"s3://{self._root}"
+
+    def check(self) -> None:
+        """Raise FilesUnavailable unless the store answers, knows the credentials and has the bucket."""
         with _translated():
-            self._store.put_file(str(path), self._key(name))
+            name = self._root.partition("/")[0]
+            try:
+                self._store.call_s3("head_bucket", Bucket=name)
+            except FileNotFoundError:
+                raise ConnectionError(f"there is no bucket {name}") from None
+
+    def send(self, path: Path, name: str) -> None:
+        """Store a file as an object, a large one in parts, so that it is never in memory as a whole."""
+        with _translated():
+            self._store.put_file(str(path), self._key(name), chunksize=_PART_BYTES, max_concurrency=1)
 
     def write(self, name: str, data: bytes) -> None:
         """Store an object."""
@@ -117,6 +133,5 @@ def _translated() -> Iterator[None]:
 
 
 def _unavailable(error: Exception) -> FilesUnavailable:
-    reason = getattr(error, "strerror", None) or str(error)
-    log.error("The object store failed: %s: %s", type(error).__name__, reason[:200])
+    log.error("The object store failed: %s: %s", type(error).__name__, text_of(error))
     return FilesUnavailable(msg("files-unavailable"))

@@ -1,7 +1,7 @@
 """Checksums of stored originals: ``images/<exam id>/<image id>/original.sha256``, as sha256sum(1) writes them.
 
-While an original is replaced the file has one line for the previous and one for the next content, so that it is right
-at every moment.
+An original that is to be compressed soon has none until then. While it is replaced the file has one line for the
+previous and one for the next content, so that it is right at every moment.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ _LINE = re.compile(r"([0-9a-f]{64})  \S+")
 
 
 def write_new(original: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write the checksum of an original into a folder that nobody sees yet, and flush it to disk."""
+    """Write the checksum of an original into a folder that nobody sees yet, without flushing it to disk."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
-    atomic.write_synced(original.with_name(NAME), as_text(original.name, {digest.hexdigest()}))
+    original.with_name(NAME).write_bytes(as_text(original.name, {digest.hexdigest()}))
 
 
 def write(original: Path, digests: Iterable[str]) -> None:

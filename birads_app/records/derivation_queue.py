@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 # 29 MB, so that hardly a second one waits.
 WAITING_MAX, _WAITING_BYTES = 16, 32_000_000
 _POLL_S = 0.1
+_LOOK_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -119,17 +120,27 @@ class DerivationQueue:
     def finish_left(self) -> None:
         """Make the files of the exams that are left; return early as soon as an exam waits, or the disk is full."""
         request_id.set("")
+        while self._finish_unheld() and shared_locks.of(self._app).outlast_processes:
+            until = time.monotonic() + _LOOK_AGAIN_S  # the locks of a killed process end by themselves
+            while time.monotonic() < until:
+                if self._stopping.wait(_POLL_S) or not self._waiting.empty():
+                    return
+
+    def _finish_unheld(self) -> bool:
+        """Make the files of the exams that are left by now; return True if some others have been passed over."""
         with self._app.app_context():
             root, compute = files.root(), _compute()
+        passed_over = False
         for mark, exam_id in derived_files.markers(root):
             if not self._has_time(compute):
-                return
+                return False
             with self._app.app_context():
                 held, name = shared_locks.of_app(), marker_name(exam_id)
                 if held.is_held(name) or (lock := held.hold(name)) is None:
-                    continue  # a process makes them
-                if not _work_off(mark, exam_id, lock, partial(_finish, exam_id, mark)):
-                    return
+                    passed_over = True  # a process makes them
+                elif not _work_off(mark, exam_id, lock, partial(_finish, exam_id, mark)):
+                    return False
+        return passed_over
 
     def _has_time(self, compute: ComputePool) -> bool:
         """Wait until uploads leave a process spare; return False as soon as an exam waits or the process ends."""

@@ -143,13 +143,14 @@ def draw_heat_maps(folder: Path, seen: ModelInput, heat_maps: Mapping[str, np.nd
 
 
 def compress(folder: Path) -> None:
-    """Replace an original in Explicit VR Little Endian by one with RLE Lossless, without any other change.
+    """Replace an original in Explicit VR Little Endian by one with RLE Lossless, and write its checksum.
 
     An original that differs from its checksum stays as it is; raises BiradsError.
     """
     original = files.dicom_original(folder)
     data, accepted = original.read_bytes(), checksums.read(folder)
-    if accepted and hashlib.sha256(data).hexdigest() not in accepted:
+    before = hashlib.sha256(data).hexdigest()
+    if accepted and before not in accepted:
         raise BiradsError(msg("original-changed"))
     file = parser.parse(data)
     if file.pixels.syntax != ExplicitVRLittleEndian:
@@ -158,7 +159,5 @@ def compress(folder: Path) -> None:
     with atomic.replacing(original) as part:
         atomic.write_synced(part, *chunks)
         digest = checksums.of_file(part)
-        if accepted:
-            checksums.write(original, {*accepted, digest})
-    if accepted:
-        checksums.write(original, {digest})
+        checksums.write(original, {before, digest})
+    checksums.write(original, {digest})

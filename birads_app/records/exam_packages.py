@@ -100,14 +100,16 @@ def remove(bucket: Bucket, one: Package) -> None:
     bucket.remove(*(one.name(kind) for kind in _KINDS))
 
 
-def sweep(bucket: Bucket, is_stored: Callable[[Package], bool]) -> int:
+def sweep(bucket: Bucket, is_stored: Callable[[Package], bool], abandoned_s: float | None = None) -> int:
     """Remove what ended processes have left, an hour after they began; return the number of removed packages.
 
     Parameters
     ----------
     is_stored : True if the database has the exam with its images
+    abandoned_s : the hour, in seconds; 0 only while nothing stores exams
     """
-    removed, until = 0, datetime.now(UTC) - timedelta(seconds=ABANDONED_S)
+    age = ABANDONED_S if abandoned_s is None else abandoned_s
+    removed, until = 0, datetime.now(UTC) - timedelta(seconds=age)
     for intent in bucket.listing(_INTENTS):
         if intent.stored_at > until:
             continue
@@ -117,6 +119,12 @@ def sweep(bucket: Bucket, is_stored: Callable[[Package], bool]) -> int:
             removed += 1
         bucket.remove(intent.name)
     return removed
+
+
+def announced(bucket: Bucket) -> set[Package]:
+    """Return the exams that are being stored or removed, or were within the last hour."""
+    names = [one.name.removeprefix(_INTENTS) for one in bucket.listing(_INTENTS)]
+    return {Package(*name.split("-", 1)) for name in names}
 
 
 def stored(bucket: Bucket) -> set[Package]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import current_app
 
-from birads_app.config import Settings
+from birads_app.config import Settings, SettingsError
 from birads_app.records.bucket import Bucket
 
 ABANDONED_S = 3600  # longer than a process may take to store an exam
@@ -32,6 +32,11 @@ class FileStore:
     shared: bool = False
 
     @property
+    def name(self) -> str:
+        """Address for messages."""
+        return str(self.folder) if self.bucket is None else self.bucket.name
+
+    @property
     def abandoned_s(self) -> int:
         """Age in seconds of a draft, at the first start on this machine, that no process can be writing any more."""
         return ABANDONED_S if self.shared and self.bucket is None else 0
@@ -47,11 +52,23 @@ def at(url: str, instance: Path) -> FileStore:
 
 
 def of_settings(settings: Settings) -> FileStore:
-    """Return the store of an installation; create its folder if missing."""
+    """Return the store of an installation; create its folder if missing. Raises SettingsError."""
     store = at(settings.files_url, settings.instance)
     if store.shared:
-        store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"BIRADS_FILES_URL is {settings.files_url}: {store.folder} cannot be used ({error.strerror})."
+            ) from error
     return store
+
+
+def check() -> None:
+    """Raise FilesUnavailable if the files are in a bucket that cannot be used."""
+    bucket = of_app().bucket
+    if bucket is not None:
+        bucket.check()
 
 
 def of_app() -> FileStore:

@@ -73,19 +73,28 @@ def discard(draft: Path) -> None:
     shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_original(draft: Path, image_id: str, source: str, original: Chunks) -> None:
-    """Write an image's original and its checksum into the draft, in a folder of their own, and flush them to disk.
+def write_original(folder: Path, source: str, original: Chunks, *, uncompressed: bool = False) -> None:
+    """Write an original and its checksum into the new folder of an image in a draft; :func:`flush` follows.
 
     Parameters
     ----------
     source : format, such as ``DICOM``
     original : its bytes, in chunks
+    uncompressed : True if :func:`birads_app.records.derived_files.compress` will write the checksum
     """
-    folder = draft / image_id
     folder.mkdir(mode=0o700)
     path, chunks = folder / _name(source, "original"), without_preamble(original)
-    atomic.write_synced(path, *chunks)
-    checksums.write_new(path, chunks)
+    with path.open("wb") as stream:
+        stream.writelines(chunks)
+    if not uncompressed:
+        checksums.write_new(path, chunks)
+
+
+def flush(draft: Path, image_id: str) -> None:
+    """Flush an image's original and its checksum to the disk, which takes longer than to write them."""
+    folder = draft / image_id
+    for path in folder.glob("original.*"):
+        atomic.sync_file(path)
     atomic.sync_folder(folder)
 
 

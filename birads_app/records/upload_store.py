@@ -225,7 +225,7 @@ class UploadStore:
         found = []
         for name in self.names():
             try:
-                for _ in self._frames(name):
+                for _ in self._frames(name, stored=True):
                     pass
             except FileNotFoundError:  # it is done
                 continue
@@ -240,13 +240,13 @@ class UploadStore:
         """
         for name in self.names():
             try:
-                self.repeat_key(name)
+                next(self._frames(name, stored=True))
             except SiteKeyDiffers:
                 continue
             path = self._root() / name
             with atomic.draft(self._root(), _PART) as part:
                 with part.open("wb") as stream:
-                    for number, (kind, data) in enumerate(self._frames(name)):
+                    for number, (kind, data) in enumerate(self._frames(name, stored=True)):
                         box = encrypt(kind + data, key, _PURPOSE, _owner(name, number))
                         stream.write(len(box).to_bytes(4, "big") + box)
                     atomic.sync(stream)
@@ -259,10 +259,15 @@ class UploadStore:
         """Lock the work on uploads; yields False if another process or thread has it."""
         return shared_locks.of_app().try_exclusive(f"{self._root().name}/work.lock")
 
-    def _frames(self, name: str) -> Iterator[tuple[bytes, bytes]]:
-        """Yield kind and content of all frames; errors as :meth:`text`."""
+    def _frames(self, name: str, *, stored: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Yield kind and content of all frames; errors as :meth:`text`.
+
+        Parameters
+        ----------
+        stored : read what is in the bucket, if there is one, although the folder may have a copy
+        """
         kind, number = b"", 0
-        with self._opened(name) as path, path.open("rb") as stream:
+        with self._opened(name, stored=stored) as path, path.open("rb") as stream:
             while kind != _END:
                 size = int.from_bytes(stream.read(4), "big")
                 box = stream.read(size)
@@ -273,10 +278,10 @@ class UploadStore:
                 yield kind, plain[1:]
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[Path]:
-        """Yield the path of an upload, which is copied from the bucket first if it is not in the folder."""
+    def _opened(self, name: str, *, stored: bool = False) -> Iterator[Path]:
+        """Yield the path of an upload, which is copied from the bucket first if need be; parameter as above."""
         path = self._root() / name
-        if self.bucket is not None and not path.exists():
+        if self.bucket is not None and (stored or not path.exists()):
             with atomic.draft(self._root(), _PART) as part:
                 self.bucket.fetch(_key(name), part)
                 part.rename(path)

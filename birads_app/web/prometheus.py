@@ -31,11 +31,13 @@ from birads_app.practice.audit import current_drift
 from birads_app.records import (
     compute_group,
     disk_space,
+    file_store,
     job_signals,
     jobs,
     outbox,
     signed_assessments,
     spool,
+    storage,
     tokens,
 )
 from birads_app.records.disk_space import DiskFull, DiskReadOnly
@@ -123,7 +125,7 @@ def _family(instrument: Instrument, values: dict[Key, list[float]]) -> Metric:
 def _pacs() -> Iterator[Metric]:
     waiting = spool.of_app().studies()
     yield _gauge("birads_spool_studies", "Received studies that are not exams yet.", waiting)
-    counts = outbox.counts()
+    counts = outbox.unsent_counts()
     deliveries = GaugeMetricFamily(
         "birads_outbox_deliveries", "Unsent results and reports for the PACS.", labels=["state"]
     )
@@ -195,6 +197,9 @@ def _training() -> Iterator[Metric]:
 
 def _disk() -> Iterator[Metric]:
     folders = {"instance": Path(current_app.instance_path), "models": _settings().models}
+    store = file_store.of_app()
+    if store.shared and store.bucket is None:
+        folders["files"] = store.folder
     free = GaugeMetricFamily("birads_disk_free_bytes", "Free bytes of a folder's disk.", labels=["folder"])
     size = GaugeMetricFamily("birads_disk_size_bytes", "Size of a folder's disk.", labels=["folder"])
     for name, folder in folders.items():
@@ -213,6 +218,15 @@ def _disk() -> Iterator[Metric]:
     )
 
 
+def _files() -> Iterator[Metric]:
+    stored = GaugeMetricFamily(
+        "birads_image_files_bytes", "Size of all images' files, estimated from a sample.", labels=["kind"]
+    )
+    for kind, size in storage.image_files().kinds.items():
+        stored.add_metric([kind], size)
+    yield stored
+
+
 def _program() -> Iterator[Metric]:
     yield InfoMetricFamily("birads_build", "The running version.", {"version": __version__})
 
@@ -229,6 +243,7 @@ class _Part:
 _PARTS = (
     _Part("program", _program, 3600),
     _Part("disk", _disk, 5),
+    _Part("files", _files, 3600),
     _Part("model", _model, 5),
     _Part("pacs", _pacs, 15),
     _Part("jobs", _jobs, 5),

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from birads_app.files import locks
 from birads_app.imaging.dicom import parser
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake.ingest import ingest_studies
-from birads_app.records import derivation_queue, derived_files, files
+from birads_app.records import checksums, derivation_queue, derived_files, files, shared_locks
 from birads_app.records.derivation_queue import DerivationQueue
 from birads_app.records.derived_files import marker
 from birads_app.records.schema import Exam, User
@@ -45,6 +44,10 @@ def is_compressed(exam: Exam) -> bool:
     return parser.parse(files.path(exam.images[0], "original").read_bytes()).pixels.encapsulated
 
 
+def checksum(exam: Exam) -> set[str]:
+    return checksums.read(files.folder(exam.images[0]))
+
+
 def derived(exam: Exam) -> set[str]:
     """Return the names of an image's files other than its original."""
     return {path.name for path in files.folder(exam.images[0]).iterdir() if "original" not in path.name}
@@ -56,7 +59,7 @@ def expected(exam: Exam) -> set[str]:
 
 
 def is_held(exam: Exam) -> bool:
-    return locks.is_held(marker(files.root(), exam.id))
+    return shared_locks.of_app().is_held(derived_files.marker_name(exam.id))
 
 
 def test_of_many_exams_some_wait_and_the_others_are_left_and_made_when_none_waits(
@@ -81,11 +84,11 @@ def test_the_files_of_an_exam_whose_process_ended_are_made_unless_another_makes_
     with serving_app.app_context():
         exam = store(reader)
         announced, _ = busy._waiting.get_nowait()
-        busy.finish_left()
-        assert not is_compressed(exam)
+        assert busy._finish_unheld() and not is_compressed(exam) and not checksum(exam)
         announced.lock.release()  # as the kernel does for a process that ends
         busy.finish_left()
         assert is_compressed(exam) and derived(exam) == expected(exam)
+        assert checksum(exam) == {checksums.of_file(files.path(exam.images[0], "original"))}
         assert list(derived_files.markers(files.root())) == []
 
 
@@ -95,7 +98,7 @@ def test_a_damaged_original_is_passed_over(serving_app: Flask, reader: User, bus
         damaged, sound = store(reader), store(reader)
         busy._waiting.get_nowait()
         files.path(damaged.images[0], "original").write_bytes(b"damaged")
-        busy.finish_left()
+        busy._finish_unheld()
         assert is_compressed(sound) and not marker(files.root(), damaged.id).exists()
 
 

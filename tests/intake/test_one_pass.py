@@ -4,7 +4,6 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -16,7 +15,6 @@ from pydicom import uid
 from birads_app.imaging.dicom import parser, pixel_data
 from birads_app.imaging.source_file import SourceFile
 from birads_app.intake import image_reading
-from birads_app.intake.image_reading import side_by_side
 from birads_app.intake.ingest import ingest_studies
 from birads_app.records import derived_files, exams, files
 from birads_app.records.schema import User
@@ -141,21 +139,3 @@ def test_missing_pictures_are_made_from_the_original(serving_app: Flask, reader:
         for kind in kinds:
             exams.file(image, kind).unlink()
         assert {kind: exams.file(image, kind).read_bytes() for kind in kinds} == before
-
-
-def test_results_come_in_order_and_a_failure_awaits_steps_that_began() -> None:
-    finished: list[int] = []
-
-    def step(number: int) -> int:
-        if number == 2:
-            raise ValueError
-        threading.Event().wait(0.01 * (4 - number))
-        finished.append(number)
-        return number
-
-    with ThreadPoolExecutor(2) as pool:
-        assert list(side_by_side(step, [0, 1, 3], pool, ahead=2)) == [0, 1, 3]
-        finished.clear()
-        with pytest.raises(ValueError):
-            list(side_by_side(step, [0, 2, 1], pool, ahead=3))
-        assert 0 in finished

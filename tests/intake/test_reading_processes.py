@@ -21,7 +21,7 @@ from birads_app.intake.image_reading import draft_image
 from birads_app.intake.ingest import ingest_received, ingest_studies
 from birads_app.model.preprocess import InputSize
 from birads_app.pacs import worker
-from birads_app.records import derivation_queue, exams, files, spool, tiles
+from birads_app.records import derivation_queue, exams, files, shared_locks, spool, tiles
 from birads_app.records.schema import Exam, User
 from tests.intake.test_study_grouping import packed
 from tests.support import crashing_decoder, dicom_files
@@ -119,6 +119,7 @@ def test_a_mark_that_cannot_be_written_is_withdrawn(
         Path, "write_text", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
     )
     with serving_app.app_context():
+        assert not shared_locks.of_app().is_held("images/.deriving-none")  # with Redis, it is connected now
         before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(OSError, match="No space left"):
             derivation_queue.announce("a" * 32, {})

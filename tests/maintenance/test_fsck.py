@@ -1,6 +1,7 @@
 """``flask fsck``."""
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,41 +9,61 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import update
 
-from birads_app.files import locks
-from birads_app.records import checksums, database, derived_files, exams, files, jobs, spool, upload_store
+from birads_app.records import (
+    checksums,
+    database,
+    derived_files,
+    exam_copies,
+    exams,
+    file_store,
+    files,
+    jobs,
+    spool,
+    upload_store,
+)
 from birads_app.records.job_table import Job, JobKind
-from birads_app.records.schema import EncryptedIdentity
+from birads_app.records.schema import EncryptedIdentity, Exam
 from birads_app.terms.errors import BiradsError
-from tests.support import direct_exam
+from tests.support import direct_exam, serving_process, stored_files
 from tests.support.factories import make_user, mammogram_dicom
 
 EXAM = "c" * 32
 
 
 @pytest.fixture
-def folder(app: Flask) -> Path:
-    """Store an exam, and return its image's folder."""
+def exam(app: Flask) -> Exam:
+    """Store an exam of one image."""
     make_user(app)
     with app.app_context():
         direct_exam.store(EXAM)
-        return files.folder(exams.get(EXAM).images[0])
+        return exams.get(EXAM)
+
+
+@contextmanager
+def changing(app: Flask, exam_id: str = EXAM) -> Iterator[Path]:
+    with app.app_context(), stored_files.changing(exam_id) as folder:
+        yield folder
+
+
+def add_orphan(app: Flask, exam: Exam) -> None:
+    """Store files of an exam that is not in the database."""
+    with changing(app) as folder:
+        exam_copies.put(file_store.of_app(), "9" * 32, [exam.images[0].id], folder.parent)
 
 
 def fsck(app: Flask, *options: str) -> Result:
     return app.test_cli_runner().invoke(args=["fsck", *options])
 
 
-def test_a_sound_installation_passes(app: Flask, folder: Path) -> None:
+def test_a_sound_installation_passes(app: Flask, exam: Exam) -> None:
     result = fsck(app)
     assert result.exit_code == 0, result.output
     assert "Checked 1 exam with 3 files: 0 problems." in result.output
 
 
-def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
+def test_all_damage_is_listed(app: Flask, exam: Exam) -> None:
     with app.app_context():
-        changed, other = direct_exam.store("d" * 32), direct_exam.store("f" * 32)
-        exams.file(changed.images[0], "original").write_bytes(b"Secretname")
-        exams.file(other.images[0], "thumb").write_bytes(b"\xff\xd8 half")
+        _, other = direct_exam.store("d" * 32), direct_exam.store("f" * 32)
         with database.writing() as current:
             current.execute(
                 update(EncryptedIdentity)
@@ -51,13 +72,18 @@ def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
             )
         spool.of(app.extensions["birads_files"], "another key").add("1.2", "1.2.3", b"object")
         cut_off = upload_store.of_app().put("text")
-        os.truncate(Path(app.instance_path) / "uploads" / cut_off, 100)
+        stored_files.cut(f"uploads/{cut_off}", 100)
         jobs.enter(Job(id="a" * 32, kind=JobKind.UPLOAD, file="b" * 32))
-    (folder / "original.png").unlink()
-    (folder.parent.parent / ("9" * 32)).mkdir()
+    with changing(app, "d" * 32) as folder:
+        (folder / "original.png").write_bytes(b"Secretname")
+    with changing(app, "f" * 32) as folder:
+        (folder / "thumb.jpg").write_bytes(b"\xff\xd8 half")
+    add_orphan(app, exam)
+    with app.app_context():
+        stored_files.lose(exam.images[0], "original")
     result = fsck(app)
     assert result.exit_code == 1
-    assert f"exam {EXAM}, image {folder.name}: the original is missing" in result.output
+    assert f"exam {EXAM}, image {exam.images[0].id}: the original is missing" in result.output
     assert f"exam {'d' * 32}, image {'a' * 31}d: the original differs from its checksum" in result.output
     assert f"exam {'f' * 32}, image {'a' * 31}f: thumb.jpg is damaged" in result.output
     assert f"identities {'f' * 32}: it cannot be decrypted" in result.output
@@ -69,43 +95,60 @@ def test_all_damage_is_listed(app: Flask, folder: Path) -> None:
     assert "Secretname" not in result.output
 
 
-def test_repair_removes_what_can_be_made_again_and_keeps_originals(app: Flask, folder: Path) -> None:
-    (folder / "thumb.jpg").write_bytes(b"half")
-    orphan = folder.parent.parent / ("9" * 32)
-    orphan.mkdir()
+def test_repair_removes_what_can_be_made_again_and_keeps_originals(app: Flask, exam: Exam) -> None:
+    with changing(app) as folder:
+        (folder / "thumb.jpg").write_bytes(b"half")
+    add_orphan(app, exam)
     with app.app_context():
-        changed = exams.file(direct_exam.store("d" * 32).images[0], "original")
-    changed.write_bytes(b"changed")
+        direct_exam.store("d" * 32)
+    with changing(app, "d" * 32) as folder:
+        (folder / "original.png").write_bytes(b"changed")
     result = fsck(app, "--repair")
     assert result.exit_code == 1 and "1 problem." in result.output
-    assert not (folder / "thumb.jpg").exists() and not orphan.exists()
-    assert changed.read_bytes() == b"changed"
-    with locks.join(Path(app.instance_path) / "serving.lock"):
-        pass
-    try:
+    with changing(app) as folder:
+        assert (folder / "display.jpg").exists() and not (folder / "thumb.jpg").exists()
+        assert exam_copies.exam_ids(file_store.of_app()) == {EXAM, "d" * 32}
+    with changing(app, "d" * 32) as folder:
+        assert (folder / "original.png").read_bytes() == b"changed"
+    with serving_process.running(app):
         assert "The service is running" in fsck(app, "--repair").output
-    finally:
-        locks._memberships.pop().close()
 
 
-def test_missing_checksums_are_added_on_request(app: Flask, folder: Path) -> None:
-    (folder / checksums.NAME).unlink()
+def test_missing_checksums_are_added_on_request(app: Flask, exam: Exam) -> None:
+    with changing(app) as folder:
+        (folder / checksums.NAME).unlink()
     result = fsck(app)
     assert result.exit_code == 0 and "No checksum: 1 original." in result.output
     fsck(app, "--add-checksums")
-    assert checksums.read(folder) == {checksums.of_file(folder / "original.png")}
+    with changing(app) as folder:
+        assert checksums.read(folder) == {checksums.of_file(folder / "original.png")}
     assert "No checksum" not in fsck(app).output
 
 
+def test_originals_that_are_to_be_compressed_need_no_checksum_yet(app: Flask, exam: Exam) -> None:
+    with changing(app) as folder:
+        (folder / checksums.NAME).unlink()
+    with app.app_context():
+        mark = derived_files.marker(files.root(), EXAM)
+        mark.write_text("[]")
+    result = fsck(app, "--add-checksums")
+    assert result.exit_code == 0 and "No checksum" not in result.output
+    with changing(app) as folder:
+        assert not checksums.read(folder)
+    mark.unlink()
+    assert "No checksum: 1 original." in fsck(app).output
+
+
 @pytest.mark.slow
-def test_rows_without_their_exam_are_found(app: Flask, folder: Path) -> None:
+@pytest.mark.sqlite  # PostgreSQL keeps references itself
+def test_rows_without_their_exam_are_found(app: Flask, exam: Exam) -> None:
     with app.app_context(), database.engine().connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql("UPDATE images SET exam_id = 'gone'")
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
     result = fsck(app)
     assert "of images refers to a missing row of exams" in result.output
-    assert f"exam {EXAM}: {folder.name} belongs to no image" in result.output
+    assert f"exam {EXAM}: {exam.images[0].id} belongs to no image" in result.output
 
 
 @pytest.fixture
@@ -118,8 +161,11 @@ def dicom_original(tmp_path: Path) -> Path:
     return original
 
 
-def test_compression_replaces_the_checksum(dicom_original: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["with a checksum", "without"])
+def test_compression_writes_the_checksum(before: str, dicom_original: Path, tmp_path: Path) -> None:
     size = dicom_original.stat().st_size
+    if before == "without":
+        (tmp_path / checksums.NAME).unlink()
     derived_files.compress(tmp_path)
     assert dicom_original.stat().st_size < size
     assert checksums.read(tmp_path) == {checksums.of_file(dicom_original)}

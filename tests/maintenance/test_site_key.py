@@ -14,7 +14,6 @@ from sqlalchemy import LargeBinary
 from birads_app import create_app
 from birads_app.config import SettingsError
 from birads_app.deid.pseudonyms import site_pseudonyms
-from birads_app.files import locks
 from birads_app.maintenance import key_rotation
 from birads_app.records import (
     audit_chain,
@@ -33,7 +32,7 @@ from birads_app.records.spool import Spool
 from birads_app.records.table_base import Base
 from birads_app.records.upload_store import UploadStore
 from birads_app.services import startup
-from tests.support import direct_exam
+from tests.support import direct_exam, serving_process
 from tests.support.factories import make_user
 
 PATIENT = Identity(patient_id="ID-4711")
@@ -92,19 +91,15 @@ def test_a_new_installation_gets_a_key(config: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("checked_before", [True, False], ids=["noted", "earlier version"])
-def test_a_wrong_key_stops_the_start(
-    checked_before: bool, filled: Flask, config: dict[str, object], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_wrong_key_stops_the_start(checked_before: bool, filled: Flask, config: dict[str, object]) -> None:
     if not checked_before:
         with filled.app_context(), database.writing() as current:
             current.execute(Base.metadata.tables["pseudonym_key"].delete())
     path = Path(filled.instance_path) / "site-key"
     path.write_text("x" * 40)
     wrong = create_app(config)
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SettingsError, match=f"The site key of {path} is not the one"):
         startup.start(wrong)
-    assert stopped.value.code == 4
-    assert f"The site key of {path} is not the one" in caplog.text
     with wrong.app_context(), pytest.raises(SettingsError):
         startup.join()
     given = create_app({**config, "BIRADS_SITE_KEY": "y" * 40})
@@ -140,13 +135,9 @@ def test_rotation_keeps_the_id_tokens_of_sessions(filled: Flask, config: dict[st
 
 
 def test_rotation_needs_a_stopped_service(filled: Flask) -> None:
-    with locks.join(Path(filled.instance_path) / "serving.lock"):
-        pass
-    try:
+    with serving_process.running(filled):
         result = filled.test_cli_runner().invoke(args=["key", "rotate"])
         assert "Stop it first" in result.output and result.exit_code == 1
-    finally:
-        locks._memberships.pop().close()
 
 
 @pytest.mark.slow

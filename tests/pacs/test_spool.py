@@ -33,7 +33,7 @@ from birads_app.records import (
     worklist,
 )
 from birads_app.records.assessments import Draft
-from birads_app.records.errors import NoStudy, SiteKeyDiffers
+from birads_app.records.errors import NoStudy
 from birads_app.records.findings import Finding
 from birads_app.records.job_table import Job, JobKind, JobState
 from birads_app.records.schema import Delivery, Exam, now
@@ -77,30 +77,6 @@ def stored() -> list[int]:
     return sorted(len(exam.images) for exam in worklist.page(worklist.Query(list="all")).items)
 
 
-def test_studies_are_taken_in_order_of_arrival_once_stable(tmp_path: Path) -> None:
-    made = Spool(tmp_path, "k" * 32)
-    for number in range(3):
-        made.add(STUDY, f"{STUDY}.{number}", f"object {number}".encode())
-    made.add("4.5.6", "4.5.6.1", b"other")
-    assert made.claim(quiet_s=60) == [] and made.studies() == 2
-    study = next(one for one in made.claim(0) if len(list(made.read(one))) == 3)
-    assert list(made.read(study)) == [b"object 0", b"object 1", b"object 2"]
-    made.add(STUDY, f"{STUDY}.3", b"late")  # begins another exam
-    assert len(list(made.read(study))) == 3 and made.studies() == 3
-    made.remove(study)
-    assert {found.exam_id for found in made.claim(0)}.isdisjoint({study.exam_id})
-    with pytest.raises(SiteKeyDiffers):
-        list(Spool(tmp_path, "other key").read(made.claim(0)[0]))
-
-
-def test_a_postponed_study_waits_as_long_as_a_new_one(tmp_path: Path) -> None:
-    made = Spool(tmp_path, "k" * 32)
-    made.add(STUDY, "1", b"object")
-    (study,) = made.claim(0)
-    made.postpone(study)
-    assert made.claim(60) == [] and made.claim(0) == [study]
-
-
 def test_a_starting_receiver_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     made = Spool(tmp_path, "k" * 32)
     made.add(STUDY, "1", b"whole")
@@ -123,19 +99,20 @@ def test_only_one_process_works_on_a_study(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    [(files, "publish"), (files, "confirm"), (exams, "get"), (audit_log, "add"), (Spool, "remove")],
+    [(files, "publish"), (files, "confirm"), (exams, "get"), (audit_log, "add"), (None, "remove")],
     ids=["publish", "confirm", "stored", "audit", "remove"],
 )
 def test_a_crash_at_any_point_gives_exactly_one_exam(
-    place: tuple[object, str], inside: Flask, monkeypatch: pytest.MonkeyPatch
+    place: tuple[object | None, str], inside: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrive(mammogram(seed=1), mammogram(seed=2))
+    owner, name = place
 
     def end(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(*place, end)
+        patch.setattr(owner or type(spool.of_app()), name, end)
         patch.setattr(files, "withdraw", lambda exam: None)  # a process that is killed cleans nothing up
         patch.setattr(files, "discard", lambda draft: None)
         with pytest.raises(Killed):
@@ -313,8 +290,18 @@ def test_results_of_uploads_are_sent_only_if_a_setting_says_so(inside: Flask) ->
     assert outbox.counts() == {"waiting": 1}
 
 
+def test_only_exams_of_recent_audit_entries_are_searched(inside: Flask) -> None:
+    make_user(inside)
+    ingest.ingest_studies([SourceFile("mine.dcm", mammogram()[1])], users.by_name("reader"))
+    outbox.enqueue(lambda name: "v1", uploads=True, since=now() + timedelta(hours=1))
+    assert outbox.counts() == {}
+    outbox.enqueue(lambda name: "v1", uploads=True, since=now())
+    assert outbox.counts() == outbox.unsent_counts() == {"waiting": 1}
+
+
+@pytest.mark.parametrize("recent", [False, True])
 def test_results_wait_for_the_readers_if_exams_are_read_blinded(
-    inside: Flask, monkeypatch: pytest.MonkeyPatch
+    inside: Flask, monkeypatch: pytest.MonkeyPatch, recent: bool
 ) -> None:
     settings = inside.extensions["birads_settings"]
     inside.extensions["birads_settings"] = settings.model_copy(update={"show_opinion": False})
@@ -322,7 +309,7 @@ def test_results_wait_for_the_readers_if_exams_are_read_blinded(
     (exam,) = ingest.ingest_studies([SourceFile("mine.dcm", mammogram()[1])], users.by_name("reader"))
 
     def queued() -> list[int | None]:
-        outbox.enqueue(lambda name: "v1", uploads=True)
+        outbox.enqueue(lambda name: "v1", uploads=True, since=now() if recent else None)
         return [delivery.assessment_id for delivery in outbox.due()]
 
     assert queued() == []

@@ -23,6 +23,7 @@ SUFFIXES = {
     "info": ("_info",),
 }
 OF_PROMETHEUS = {"up"}
+WITH_REDIS = {"birads_queue_jobs": {"urgency"}, "birads_compute_processes": set()}
 FUNCTIONS = frozenset(("sum", "max", "min", "rate", "increase", "histogram_quantile", "time", "abs"))
 FUNCTIONS |= {"min_over_time", "vector"}
 WORDS = {"by", "or", "on", "and", "e9", "m", "h", "__rate_interval"}
@@ -56,6 +57,7 @@ def served(client: FlaskClient) -> dict[str, set[str]]:
             labels[instrument.name + suffix] |= set(instrument.labels)
     for name in ("birads_drift_change", "birads_drift_fit", "birads_drift_exams"):
         labels[name].add("model")  # once there are assessments
+    labels |= WITH_REDIS
     labels["birads_model_info"] = {"name"}  # once there is a model
     return labels
 

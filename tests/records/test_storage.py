@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from birads_app.records import storage
 from birads_app.records.database import FILE_NAME
 
 
+@pytest.mark.embedded  # the sizes are those of the folder
 def test_all_that_is_in_the_instance_folder_is_counted(app: Flask) -> None:
     instance = Path(app.instance_path)
     for number, name in enumerate(

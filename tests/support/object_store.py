@@ -10,7 +10,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-BUCKET = "birads"
+from tests.support.store_process import BUCKET, variables
+
 _LOG = "werkzeug"
 
 
@@ -78,13 +79,7 @@ def running() -> Iterator[ObjectStore]:
     log.setLevel(logging.INFO)
     log.propagate = False
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
+        for name, value in variables(f"http://{host}:{port}").items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         try:

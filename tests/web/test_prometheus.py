@@ -14,6 +14,7 @@ from birads_app.intake.admission import Admission, TooManyUploads, give_back_pla
 from birads_app.monitoring import instruments
 from birads_app.records import audit_log, tokens, users
 from birads_app.records.schema import Role
+from tests.support import servers
 from tests.support.factories import make_token, make_user, mammogram_png, post_files
 
 Read = Callable[..., dict[tuple[str, tuple[str, ...]], float]]
@@ -117,7 +118,7 @@ def test_the_state_of_the_installation_is_shown(serving_app: Flask, client: Flas
     assert samples["birads_disk_takes_uploads", ()] == 1
     assert {name: value for name, value in samples.items() if name[0] == "birads_state_failed"} == {
         ("birads_state_failed", (part,)): 0
-        for part in ("program", "disk", "model", "pacs", "training", "drift", "jobs")
+        for part in ("program", "disk", "files", "model", "pacs", "training", "drift", "jobs")
     }
 
 
@@ -129,10 +130,7 @@ def test_a_full_disk_is_shown(config: dict[str, object], app: Flask) -> None:
 def test_a_part_that_cannot_be_read_does_not_hide_the_others(
     config: dict[str, object], client: FlaskClient
 ) -> None:
-    from pathlib import Path
-
-    for path in Path(str(config["BIRADS_INSTANCE"])).glob("*.sqlite3*"):
-        path.write_bytes(b"this is no database" * 100)
+    servers.damage_database(str(config["BIRADS_INSTANCE"]))
     text = client.get("/metrics").text
     assert 'birads_state_failed{part="pacs"} 1.0' in text
     assert 'birads_state_failed{part="disk"} 0.0' in text

@@ -1,4 +1,4 @@
-"""Received objects in a bucket, as in a folder, and files that move from one place to the other."""
+"""Received objects in a folder and in a bucket, and files that move from one place to the other."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from birads_app.records import bucket_spool, exam_copies, file_store, file_transfer, spool, upload_store
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.file_store import FileStore
+from birads_app.records.file_transfer import Copied
 from birads_app.records.spool import Spool
 from tests.support.object_store import ObjectStore
 
@@ -14,9 +15,17 @@ STUDY, KEY = "1.2.3", "k" * 32
 
 
 @pytest.fixture
-def place(store: ObjectStore, tmp_path: Path) -> FileStore:
+def bucket(store: ObjectStore, tmp_path: Path) -> FileStore:
     """Return an empty place in the bucket."""
     return file_store.at(store.prefix(), tmp_path)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+    """Return an empty place of each kind."""
+    if request.param == "folder":
+        return FileStore(tmp_path)
+    return request.getfixturevalue("bucket")
 
 
 @pytest.fixture
@@ -53,8 +62,9 @@ def test_a_postponed_study_waits_as_long_as_a_new_one(made: Spool) -> None:
 
 
 def test_an_object_that_arrives_while_its_study_is_claimed_begins_another(
-    made: Spool, monkeypatch: pytest.MonkeyPatch
+    bucket: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made = spool.of(bucket, KEY)
     made.add(STUDY, "1", b"first")
     taking = bucket_spool.BucketSpool._taking
 
@@ -69,7 +79,7 @@ def test_an_object_that_arrives_while_its_study_is_claimed_begins_another(
     assert sorted(list(made.read(study)) for study in made.claim(0)) == [[b"first"], [b"second"]]
 
 
-def test_a_fetched_study_arrives_whole_or_not_at_all(made: Spool, store: ObjectStore) -> None:
+def test_a_fetched_study_arrives_whole_or_not_at_all(made: Spool) -> None:
     def breaking() -> object:
         yield "1", b"first"
         raise OSError
@@ -89,7 +99,7 @@ def test_objects_are_encrypted_with_another_key(made: Spool, place: FileStore) -
     assert len(made.unreadable()) == 1 and spool.of(place, "n" * 32).unreadable() == []
 
 
-def test_files_move_to_a_bucket_and_back(place: FileStore, tmp_path: Path) -> None:
+def test_files_move_to_a_bucket_and_back(bucket: FileStore, tmp_path: Path) -> None:
     source, target = FileStore(tmp_path / "source"), FileStore(tmp_path / "target")
     for one in (source, target):
         one.folder.mkdir()
@@ -100,10 +110,10 @@ def test_files_move_to_a_bucket_and_back(place: FileStore, tmp_path: Path) -> No
     for number in range(2):
         spool.of(source, KEY).add(STUDY, str(number), f"object {number}".encode())
     name = upload_store.of(source, KEY).put("an upload")
-    assert file_transfer.is_empty(place)
-    assert file_transfer.copy(source, place, print) == 1
-    assert file_transfer.copy(source, place, print) == 0 and not file_transfer.is_empty(place)
-    assert file_transfer.copy(place, target, print) == 1
+    assert file_transfer.is_empty(bucket)
+    assert file_transfer.copy(source, bucket, print) == Copied(1, 3)
+    assert file_transfer.copy(source, bucket, print) == Copied(1, 3) and not file_transfer.is_empty(bucket)
+    assert file_transfer.copy(bucket, target, print) == Copied(1, 3)
     moved = target.folder / "images" / ("e" * 32) / ("a" * 32)
     assert {path.name: path.read_text() for path in moved.iterdir()} == {
         name: name for name in ("original.dcm", "original.sha256", "display.jpg")
@@ -111,5 +121,5 @@ def test_files_move_to_a_bucket_and_back(place: FileStore, tmp_path: Path) -> No
     there = spool.of(target, KEY)
     assert list(there.read(there.claim(0)[0])) == [b"object 0", b"object 1"]
     assert upload_store.of(target, KEY).text(name) == "an upload"
-    file_transfer.clear(place)
-    assert file_transfer.is_empty(place) and exam_copies.exam_ids(place) == set()
+    file_transfer.clear(bucket)
+    assert file_transfer.is_empty(bucket) and exam_copies.exam_ids(bucket) == set()

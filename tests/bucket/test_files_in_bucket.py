@@ -27,15 +27,7 @@ from tests.support.factories import make_user, sign_in
 from tests.support.object_store import ObjectStore
 from tests.support.pictures import wait_for_pictures
 
-
-@pytest.fixture
-def address(store: ObjectStore) -> str:
-    return store.prefix()
-
-
-@pytest.fixture
-def config(config: dict[str, object], address: str) -> dict[str, object]:
-    return {**config, "BIRADS_FILES_URL": address}
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture
