@@ -1,4 +1,4 @@
-"""Response times of the worklist and of an exam's page with a million exams."""
+"""Response times with many exams: worklist, search, an exam's page, the list for programs, practice audit, storing."""
 
 import argparse
 import statistics
@@ -6,77 +6,153 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 from flask import Flask
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
+from bench import large_database
 from bench.measurement import Measurement
 from birads_app import create_app
 from birads_app.model.image_prediction import ImagePrediction
-from birads_app.records import database, migrate, users
-from birads_app.records.schema import Exam, Image, Role, Status, now
+from birads_app.records import database, migrate, tokens, users
+from birads_app.records.schema import Assessment, Exam, Image, Role, Status, now
+from tests.support import direct_exam, postgresql_server, servers
 
-EXAMS, PART, ROUNDS = 1_000_000, 50_000, 25
-LIST_MS, EXAM_MS = 100, 150
+PART, ROUNDS = 50_000, 25
+LIST_MS, EXAM_MS, PRACTICE_MS = 100, 150, 1000
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 CODES = "12345"
-LISTS = ("", "?sort=suspicious", "?list=all&sort=oldest", "?list=read&category=5", "?list=all&sort=date")
-_NAME, _PASSWORD = "reader", "a quiet reading room"
+LISTS = (
+    "/",
+    "/?sort=suspicious",
+    "/?list=all&sort=oldest",
+    "/?list=read&category=5",
+    "/?list=all&sort=date",
+    "/?list=all&reader={reader}",
+    "/?list=all&attention=true",
+    "/?list=all&since={day}&until={day}",
+)
+SEARCHES = ("/?list=all&patient={pseudonym}", "/?list=all&patient={beginning}", "/find")
+PROGRAMS = tuple(
+    f"/api/v1/exams{query}"
+    for query in ("", "?limit=100&order=oldest", "?patient={pseudonym}", "?study={study}", "?after={place}")
+)
+PRACTICE = ("/practice/", "/practice/?reader={reader_id}", "/practice/?model={model}", "/practice/?to={day}")
+READER, _PASSWORD = "reader-0", "a quiet reading room"
 
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
-    """Measure median milliseconds for every kind of list, a page in the middle, and an exam."""
-    with tempfile.TemporaryDirectory() as folder:
-        app = create_app({"BIRADS_INSTANCE": folder, "BIRADS_MODELS": str(options.models)})
+    """Measure median milliseconds of every kind of page; the slowest of each kind is reported."""
+    with _installation(options) as app:
+        request = _requests(app, _in_the_middle(app, options.exams))
+        archive = f"{options.exams:,} exams"
+        for what, addresses, most in (
+            (f"worklist, {archive}", LISTS, LIST_MS),
+            (f"worklist, after {options.exams // 2:,} exams", ("/?list=all&after={exam}",), LIST_MS),
+            ("search for a patient", SEARCHES, LIST_MS),
+            ("list for programs", PROGRAMS, LIST_MS),
+            ("an exam's page", ("/exams/{exam}",), EXAM_MS),
+            ("practice audit", PRACTICE, PRACTICE_MS),
+        ):
+            times = {one: _median(partial(request, one)) for one in addresses}
+            for address, found in times.items():
+                print(f"  {address}: {found:.0f} ms", flush=True)
+            slowest = max(times, key=lambda one: times[one])
+            yield Measurement(f"{what}: {slowest} (ms)", times[slowest], None, times[slowest], most=most)
+        with app.app_context():
+            stored = _median(_store)
+            yield Measurement("store an exam of one small picture (ms)", stored, None, stored, most=LIST_MS)
+
+
+@contextmanager
+def _installation(options: argparse.Namespace) -> Iterator[Flask]:
+    """Make an installation with many exams."""
+    with ExitStack() as running:
+        folder = running.enter_context(tempfile.TemporaryDirectory())
+        settings = {"BIRADS_INSTANCE": folder, "BIRADS_MODELS": str(options.models)}
+        if options.database == "postgresql":
+            server = running.enter_context(postgresql_server.running("shared_buffers=2GB", on_disk=True))
+            settings["BIRADS_DATABASE_URL"] = servers.new_database(server)
+        app = create_app(settings)
         with app.app_context():
             migrate.upgrade()
-            users.create(_NAME, _PASSWORD, Role.RADIOLOGIST)
-            _fill()
-        get = _signed_in(app)
-        slowest = max((_median(get, f"/{address}"), address or "to read") for address in LISTS)
-        yield Measurement(f"worklist, {EXAMS:,} exams, slowest: {slowest[1]} (ms)", slowest[0], None, slowest[0],
-                     most=LIST_MS)  # fmt: skip
-        middle = f"{EXAMS // 2:032x}"
-        deep = _median(get, f"/?list=all&after={middle}")
-        yield Measurement(f"worklist, after {EXAMS // 2:,} exams (ms)", deep, None, deep, most=LIST_MS)
-        page = _median(get, f"/exams/{middle}")
-        yield Measurement("an exam's page (ms)", page, None, page, most=EXAM_MS)
+            for number in range(large_database.READERS):
+                users.create(f"reader-{number}", _PASSWORD, Role.RADIOLOGIST)
+            if options.database == "postgresql":
+                large_database.fill(options.exams, images=2)
+            else:
+                fill(options.exams)
+        yield app
+        database.of(app).engine.dispose()
 
 
-def _signed_in(app: Flask) -> Callable[[str], int]:
-    """Return a function that requests a page as a signed-in reader and returns its size."""
+def _in_the_middle(app: Flask, exams: int) -> dict[str, str]:
+    """Return what addresses say of the exam in the middle of the archive."""
+    with app.app_context():
+        middle = select(Exam).order_by(Exam.created_at).offset(exams // 2).limit(1)
+        exam = database.session().scalars(middle).one()
+        reader_id = users.by_name(READER).id
+    return {
+        "exam": exam.id,
+        "pseudonym": str(exam.pseudonym),
+        "beginning": str(exam.pseudonym)[:5],
+        "study": str(exam.study_uid),
+        "day": str(exam.created_at.date()),
+        "place": f"{int(exam.created_at.timestamp() * 1_000_000)}-{exam.id}",
+        "reader": READER,
+        "reader_id": str(reader_id),
+        "model": exam.model,
+    }
+
+
+def _requests(app: Flask, words: dict[str, str]) -> Callable[[str], None]:
+    """Return a function that opens an address as a signed-in reader or, below /api, as a program."""
     app.config["WTF_CSRF_ENABLED"] = False
-    client = app.test_client()
-    client.post("/login", data={"name": _NAME, "password": _PASSWORD})
+    client, program = app.test_client(), app.test_client()
+    client.post("/login", data={"name": READER, "password": _PASSWORD})
+    with app.app_context():
+        token = tokens.create(users.by_name(READER))
 
-    def get(address: str) -> int:
-        answer = client.get(address)
+    def request(address: str) -> None:
+        path = address.format(**words)
+        if path == "/find":
+            answer = client.post(path, data={"patient": words["pseudonym"]}, follow_redirects=True)
+        elif path.startswith("/api"):
+            answer = program.get(path, headers={"Authorization": f"Bearer {token}"})
+        else:
+            answer = client.get(path)
         if answer.status_code != 200:
-            raise RuntimeError(f"{address} answered {answer.status_code}")
-        return len(answer.data)
+            raise RuntimeError(f"{path} answered {answer.status_code}")
 
-    return get
+    return request
 
 
-def _median(get: Callable[[str], int], address: str) -> float:
+def _store() -> None:
+    new = uuid.uuid4().hex
+    direct_exam.store(new, uploader=READER, image_id=new)
+
+
+def _median(act: Callable[[], object]) -> float:
     times = []
     for _ in range(ROUNDS + 1):
         start = time.perf_counter()
-        get(address)
+        act()
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times[1:])
 
 
-def _fill() -> None:
-    """Insert a million exams of four views, nine in ten of them read."""
+def fill(number_of_exams: int) -> None:
+    """Insert exams of four views, nine in ten of them read, into the application's database."""
     random = np.random.default_rng(0)
-    reader, begin = users.by_name(_NAME).id, now() - timedelta(days=3650)
-    for first in range(0, EXAMS, PART):
-        numbers = range(first, first + PART)
-        shares = random.dirichlet(np.ones(len(CODES)), PART).round(4)
-        states = random.choice(list(Status), PART, p=(0.06, 0.02, 0.86, 0.02, 0.04))
+    reader, begin = users.by_name(READER).id, now() - timedelta(days=3650)
+    for first in range(0, number_of_exams, PART):
+        numbers = range(first, min(first + PART, number_of_exams))
+        shares = random.dirichlet(np.ones(len(CODES)), len(numbers)).round(4)
+        states = random.choice(list(Status), len(numbers), p=(0.06, 0.02, 0.86, 0.02, 0.04))
         exams = [
             {
                 "id": f"{number:032x}",
@@ -91,6 +167,7 @@ def _fill() -> None:
                 "p_suspicious": float(share[3:].sum()),
                 "views": "R CC, L CC, R MLO, L MLO",
                 "pseudonym": f"P-{number % 9999:04}-{number % 7919:04}",
+                "study_uid": f"2.25.{number}",
                 "exam_date": date(2016, 1, 1) + timedelta(days=number % 3650),
                 "assessed": CODES[share.argmax()] if state == Status.READ else None,
                 "assessor_id": reader if state == Status.READ else None,
@@ -115,7 +192,24 @@ def _fill() -> None:
             for exam, share in zip(exams, shares, strict=True)
             for position, (side, view) in enumerate(VIEWS)
         ]
+        assessments: list[dict[str, object]] = [
+            {
+                "exam_id": exam["id"],
+                "reader_id": reader,
+                "at": exam["created_at"],
+                "overall": exam["assessed"],
+                "findings": [],
+                "text": "",
+                "signature": True,
+                "second_look": False,
+                "model": "m",
+                "model_category": exam["category"],
+            }
+            for exam in exams
+            if exam["assessed"]
+        ]
         with database.writing() as current:
             current.execute(insert(Exam), exams)
             current.execute(insert(Image), images)
-        print(f"  {first + PART:,} exams", flush=True)
+            current.execute(insert(Assessment), assessments)
+        print(f"  {numbers.stop:,} exams", flush=True)

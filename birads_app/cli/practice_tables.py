@@ -33,14 +33,17 @@ def init_app(app: Flask) -> None:
 @click.option("--model", metavar="NAME", help="Only exams read with this model.")
 def status(model: str | None) -> None:
     """Print the practice audit of all signed exams. The exit status is 1 if the model's calibration has drifted."""
+    filters = Filters(model=model)
     with one_line_errors():
-        signed = signed_assessments.load()
+        signed = signed_assessments.load(filters)
     if model and model not in signed.models:
         known = ", ".join(signed.models) or "none"
         raise click.BadParameter(
             f"no signed exam has a result of {model}. Models with signed exams: {known}."
         )
-    result = audit(signed, signed.chosen(Filters(model=model)))
+    result = audit(signed, signed.chosen(filters))
+    if signed.limited:
+        click.echo(f"Of the newest {signed_assessments.AT_MOST:,} signed assessments:")
     for line in _lines(result):
         click.echo(line)
     if result.drift.state == DriftState.ALARM:

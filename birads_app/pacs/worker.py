@@ -22,7 +22,7 @@ from birads_app.pacs.results import destination_of, objects_of, report_of
 from birads_app.pacs.sender import Destination, SendFailed, send
 from birads_app.records import assessments, exams, jobs, outbox, spool, users
 from birads_app.records.errors import AttemptOvertaken, NotFound
-from birads_app.records.schema import Delivery
+from birads_app.records.schema import Delivery, now
 from birads_app.records.spool import SpooledStudy
 from birads_app.terms.errors import BiradsError
 from birads_app.terms.messages import msg
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _PAUSE_S = 1
 _QUEUED = "birads_queued"  # state of the last queueing of deliveries
+_COMPLETE_EVERY = timedelta(days=1)  # between two searches of all exams for results that are to be sent
 
 
 def start(app: Flask, stop: threading.Event) -> list[threading.Thread]:
@@ -84,12 +85,20 @@ def retrieve_priors(stop: threading.Event | None = None) -> None:
 
 
 def _enqueue(settings: Settings) -> None:
-    """Queue deliveries of new exams and assessments; nothing is searched if there are none."""
+    """Queue deliveries of new exams and assessments; nothing is searched if there are none.
+
+    All exams are searched by a process's first call and once a day; the other calls search what has changed.
+    """
     state = current_app.extensions.setdefault(_QUEUED, {})
-    newest = (outbox.last_changes(), settings.pacs_send_uploads)
-    if state.get("newest") != newest:
-        outbox.enqueue(_model_version, settings.pacs_send_uploads)
-        state["newest"] = newest
+    uploads, begun = settings.pacs_send_uploads, now()
+    newest = outbox.last_changes()
+    complete = state.get("uploads") != uploads or begun - state["complete"] > _COMPLETE_EVERY
+    if complete or state["newest"] != newest:
+        since = None if complete else state["searched"]
+        outbox.enqueue(_model_version, uploads, since)
+        state |= {"newest": newest, "searched": begun}
+        if complete:
+            state |= {"uploads": uploads, "complete": begun}
 
 
 def _repeat(app: Flask, step: Callable[..., None], stop: threading.Event) -> None:

@@ -14,6 +14,8 @@ from birads_app.records.schema import Assessment, Exam, Image, User
 from birads_app.records.signed_assessments import NONE, AssessmentRows
 
 _AT_ONCE = 500
+# Exams whose images are counted at a time.
+EXAMS_COUNTED = 20_000
 
 # The columns of :func:`rows`; the last two are the AI result.
 COLUMNS = {
@@ -70,6 +72,14 @@ def newest(
         chosen = chosen.where(Assessment.reader_id == reader)
     query = select(Assessment).where(Assessment.id.in_(chosen), *within(Assessment.at, first, last))
     return list(session().scalars(query.order_by(Assessment.id)))
+
+
+def counted_since(first: date | None = None, last: date | None = None) -> date | None:
+    """Return the first day of the newest EXAMS_COUNTED exams of a period; ``first`` if it has no more."""
+    newest = select(Exam.created_at).where(*within(Exam.created_at, first, last))
+    beyond = newest.order_by(Exam.created_at.desc()).offset(EXAMS_COUNTED).limit(1)
+    moment = session().scalar(beyond)
+    return first if moment is None else moment.date()
 
 
 def count_images(first: date | None = None, last: date | None = None) -> int:

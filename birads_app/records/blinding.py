@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, union
 
 from birads_app.records import audit_log
 from birads_app.records.database import session, writing
@@ -48,8 +48,10 @@ def hidden_assessments(user: User) -> set[int]:
     if not _is_blinded(user):
         return set()
     just_signed = select(Assessment.exam_id).where(Assessment.signature, Assessment.at > now() - UNDO_FOR)
-    awaiting = or_(Exam.status == Status.SECOND_LOOK, Exam.id.in_(just_signed))  # each has an index
-    of_exams = select(Exam.id).where(awaiting, *_unread_by(user))
+    awaiting = union(
+        select(Exam.id).where(Exam.status == Status.SECOND_LOOK), just_signed
+    )  # each has an index
+    of_exams = select(Exam.id).where(Exam.id.in_(awaiting), *_unread_by(user))
     return set(session().scalars(select(Assessment.id).where(Assessment.exam_id.in_(of_exams))))
 
 
@@ -85,7 +87,7 @@ def _unread_by(user: User) -> list[ColumnElement[bool]]:
         # This leaves SQLite only the index of exams: an exam has few assessments, a reader many.
         unindexed(Assessment.reader_id) == user.id,
         unindexed(Assessment.signature),
-        Assessment.id.not_in(select(Withdrawal.assessment_id)),
+        ~exists().where(Withdrawal.assessment_id == Assessment.id),
         Assessment.at <= final,
     )
     return [open_to_all().is_not(True), ~asked, ~signed]

@@ -6,10 +6,10 @@ until its signature can no longer be withdrawn, and so do results if exams are r
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from birads_app.records import audit_log, backoff, blinding, exams, users
@@ -21,11 +21,16 @@ from birads_app.records.schema import Assessment, Delivery, Exam, Image, Status,
 from birads_app.terms.messages import msg
 
 _AT_ONCE = 500
+_OVERLAP = timedelta(minutes=5)
 _UNSENT = ("waiting", "stopped")
+# As in the index.
+_IS_UNSENT = Delivery.state.in_([literal_column(f"'{state}'") for state in _UNSENT])
 
 
-def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
+def enqueue(version_of: Callable[[str], str], uploads: bool, since: datetime | None = None) -> None:
     """Queue every exam with DICOM images, and every signed assessment of one, that has no delivery yet.
+
+    All exams are searched, or only those with an entry in the audit log since a time: what makes an exam ready has one.
 
     Exams that were fetched as priors wait until somebody asks for a reading. If exams are read blinded, results wait
     until their exam is read, since the reader's workstation shows what the PACS has.
@@ -34,6 +39,8 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     ----------
     version_of : returns the version of a model by its name
     uploads : include exams that people uploaded
+    since : of the last search; what happened some minutes before is searched again, because clocks differ and an
+        assessment is final some time after its entry
     """
     versions = cache(version_of)
     none_yet = ~exists().where(Delivery.exam_id == Exam.id, Delivery.assessment_id.is_(None))
@@ -44,6 +51,9 @@ def enqueue(version_of: Callable[[str], str], uploads: bool) -> None:
     reports = _of_studies(select(Exam.id, Exam.model, Assessment.id).join_from(Assessment, Exam), uploads)
     final = Assessment.at <= now() - blinding.UNDO_FOR
     for wanted in (results, reports.where(Assessment.signed, final, not_yet)):
+        if since is not None:
+            acted_on = select(AuditEntry.subject).where(AuditEntry.at >= since - _OVERLAP)
+            wanted = wanted.where(Exam.id.in_(acted_on))  # noqa: PLW2901
         while session().execute(wanted.limit(1)).first() is not None:  # without the write lock
             with writing() as current:
                 for exam_id, model, *assessment in current.execute(wanted.limit(_AT_ONCE)).all():
@@ -79,7 +89,7 @@ def model_version(exam: Exam) -> str | None:
 
 def due() -> Sequence[Delivery]:
     """Return a batch of deliveries that are due, longest waiting first."""
-    waiting = (Delivery.state == "waiting") & (Delivery.due_at <= now()) & _not_in_bin()
+    waiting = _IS_UNSENT & (Delivery.state == "waiting") & (Delivery.due_at <= now()) & _not_in_bin()
     return session().scalars(select(Delivery).where(waiting).order_by(Delivery.due_at).limit(_AT_ONCE)).all()
 
 
@@ -123,7 +133,7 @@ def send_results_again(current: Session, exam: Exam) -> None:
 def retry_all() -> int:
     """Make all unsent deliveries due now; return their number."""
     with writing() as current:
-        pending = list(current.scalars(select(Delivery).where(Delivery.state.in_(_UNSENT), _not_in_bin())))
+        pending = list(current.scalars(select(Delivery).where(_IS_UNSENT, _not_in_bin())))
         for delivery in pending:
             delivery.state, delivery.attempts, delivery.due_at = "waiting", 0, now()
     return len(pending)
@@ -148,19 +158,24 @@ def drop(delivery_id: int, by: str) -> None:
 def counts() -> dict[str, int]:
     """Return the number of deliveries by state."""
     states = select(Delivery.state, func.count()).where(_not_in_bin()).group_by(Delivery.state)
-    rows = session().execute(states)
-    return {str(row[0]): int(row[1]) for row in rows}
+    return dict(session().execute(states).all())
+
+
+def unsent_counts() -> dict[str, int]:
+    """Return the number of unsent deliveries by state, from an index."""
+    states = select(Delivery.state, func.count()).where(_IS_UNSENT, _not_in_bin()).group_by(Delivery.state)
+    return dict(session().execute(states).all())
 
 
 def failing() -> Sequence[Delivery]:
     """Return unsent deliveries with a failed attempt, stopped ones first."""
-    failing = (Delivery.state.in_(_UNSENT)) & (Delivery.error != "") & _not_in_bin()
+    failing = _IS_UNSENT & (Delivery.error != "") & _not_in_bin()
     return session().scalars(select(Delivery).where(failing).order_by(Delivery.state, Delivery.due_at)).all()
 
 
 def unsent(limit: int) -> Sequence[Delivery]:
     """Return unsent deliveries, stopped ones first."""
-    query = select(Delivery).where(Delivery.state.in_(_UNSENT), _not_in_bin())
+    query = select(Delivery).where(_IS_UNSENT, _not_in_bin())
     return session().scalars(query.order_by(Delivery.state, Delivery.due_at).limit(limit)).all()
 
 

@@ -11,13 +11,15 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
 # Keys of advisory locks, the same in all versions.
 _WRITER, _UPGRADE = 0x62697261, 0x62697262
 # Seconds that a writer waits for another one, and milliseconds of a write that may be left out.
 _PATIENCE_S, _MOMENT_MS = 15, 50
 _CONNECT_S = 10
+# SQLSTATE: read_only_sql_transaction; undefined_table and undefined_column, before an upgrade.
+_OPERATIONAL = ("25006", "42P01", "42703")
 
 
 class PostgresqlDatabase:
@@ -111,11 +113,15 @@ def _prepare(connection: Any, _record: Any) -> None:
     """Set up a new connection, whose driver has begun no transaction yet."""
     autocommit, connection.autocommit = connection.autocommit, True
     connection.execute(f"SET lock_timeout = '{_PATIENCE_S}s'")
+    # Indexes on storage without seeks, and short statements.
+    connection.execute("SET random_page_cost = 1.1")
+    connection.execute("SET jit = off")
     connection.autocommit = autocommit
 
 
 def _as_operational(context: ExceptionContext) -> None:
-    """Raise the refusal of a read-only server as SQLite does, as an operational error."""
+    """Raise what is a fault of the installation as SQLite does, as an operational error."""
     error = context.sqlalchemy_exception
-    if isinstance(error, InternalError) and getattr(error.orig, "sqlstate", "") == "25006":
+    kinds = (InternalError, ProgrammingError)
+    if isinstance(error, kinds) and getattr(error.orig, "sqlstate", "") in _OPERATIONAL:
         raise OperationalError(error.statement, None, error.orig or error, hide_parameters=True)

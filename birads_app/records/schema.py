@@ -15,7 +15,7 @@ from sqlalchemy import (
     String,
     Text,
     and_,
-    select,
+    exists,
     text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -125,17 +125,14 @@ class Exam(Base):
         Index("ix_exams_status_exam_date", "status", "exam_date", "id"),
         Index("ix_exams_status_category", "status", "category", "created_at", "id"),
         Index("ix_exams_status_category_suspicion", "status", "category", "suspicion", "id"),
+        Index("ix_exams_status_category_exam_date", "status", "category", "exam_date", "id"),
         Index("ix_exams_status_assessor_id", "status", "assessor_id", "created_at", "id"),
         Index("ix_exams_status_assessor_id_suspicion", "status", "assessor_id", "suspicion", "id"),
+        Index("ix_exams_status_assessor_id_exam_date", "status", "assessor_id", "exam_date", "id"),
         _partial_index("ix_exams_date_shifted", "id", where="date_shifted"),
-        Index(
-            "ix_exams_attention",
-            "created_at",
-            "id",
-            sqlite_where=text("attention != '[]'"),
-            postgresql_where=text("(attention)::text != '[]'"),
-        ),
-    )
+        Index("ix_exams_status_attention", "status", "created_at", "id",
+              sqlite_where=text("attention != '[]'"), postgresql_where=text("(attention)::text != '[]'")),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
@@ -305,6 +302,8 @@ class Assessment(Base):
     __tablename__ = "assessments"
     __table_args__ = (
         Index("ix_assessments_signed_at", "signed", "at"),
+        Index("ix_assessments_reader_id_at", "reader_id", "at"),
+        Index("ix_assessments_model_at", "model", "at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -341,7 +340,7 @@ class Assessment(Base):
     @signed.inplace.expression
     @classmethod
     def _signed(cls) -> ColumnElement[bool]:
-        return and_(cls.signature, cls.id.not_in(select(Withdrawal.assessment_id)))
+        return and_(cls.signature, ~exists().where(Withdrawal.assessment_id == cls.id))
 
     @property
     def signer(self) -> str:
@@ -384,6 +383,7 @@ class Delivery(Base):
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'sent', 'stopped', 'dropped')", name="state"),
         _partial_index("ix_deliveries_results", "exam_id", where="assessment_id IS NULL", unique=True),
+        _partial_index("ix_deliveries_unsent", "state", "due_at", where="state IN ('waiting', 'stopped')"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

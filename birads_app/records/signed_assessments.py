@@ -2,11 +2,12 @@
 
 Loading a hundred thousand rows as objects would take seconds. The database returns each column as one JSON array
 instead, and tables are joined in NumPy. The process caches the result: assessments are only ever added, so that the
-next time only new ones are read, or all of them if an exam was deleted or a signature withdrawn.
+next time only new ones are read, or all of them if an exam was deleted or a signature withdrawn. Of more than MANY
+assessments none are cached: the newest AT_MOST of those within the filters are read each time, by an index.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from itertools import repeat
@@ -14,15 +15,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, select, true
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from birads_app.records.database import session
+from birads_app.records.periods import within
 from birads_app.records.reading_tables import Withdrawal
 from birads_app.records.schema import Assessment, Exam, Outcome, User
-from birads_app.records.sql_constructs import day, first_code, json_array, likely
+from birads_app.records.sql_constructs import among, day, first_code, json_array, likely
 
 # Number for a missing category or outcome.
 NONE = -1
+# Assessments that a process caches, and those that are read at a time if there are more.
+MANY, AT_MOST = 200_000, 30_000
 _CACHE_KEY = "birads_signed"
 
 
@@ -82,15 +87,17 @@ class AssessmentRows:
 
 @dataclass(frozen=True)
 class SignedAssessments:
-    """All signed assessments.
+    """Signed assessments: all, or of more than MANY the newest AT_MOST within the filters.
 
     readers : names by account id
-    models : names in the order of their first assessment
+    models : names in the order of their first assessment in ``rows``, then others
+    limited : True if there are older ones within the filters
     """
 
     rows: AssessmentRows
     readers: dict[int, str]
     models: tuple[str, ...]
+    limited: bool = False
 
     def chosen(self, filters: Filters) -> AssessmentRows:
         """Select the rows within the filters, one for each reader and exam, so that readers can be compared.
@@ -148,14 +155,50 @@ def _empty_rows() -> AssessmentRows:
     return replace(empty, day=np.zeros(0, "datetime64[D]"), p_suspicious=np.zeros(0))
 
 
-def load() -> SignedAssessments:
-    """Return all signed assessments, from the cache if it is current."""
+def load(filters: Filters = Filters()) -> SignedAssessments:  # noqa: B008  # frozen
+    """Return all signed assessments, from the cache if it is current; of many the newest within the filters."""
+    if _are_many():
+        return _newest_within(filters)
     cache: _Cache = current_app.extensions.get(_CACHE_KEY, _Cache())
     state = _state()
     if cache.state != state:
-        cache = _updated(cache if _only_grew(cache.state, state) else _Cache(), state)
+        cache = cache if _only_grew(cache.state, state) else _Cache()
+        added = select(Assessment.id).where(
+            Assessment.id.between(cache.state.last + 1, state.last),
+            likely(Assessment.signature),  # or SQLite uses the index and sorts afterwards
+            Assessment.signed,
+        )
+        cache = replace(_extended_by(cache, added.order_by(Assessment.id), all_of_them=True), state=state)
         current_app.extensions[_CACHE_KEY] = cache
     return SignedAssessments(cache.rows, _readers(), tuple(cache.models))
+
+
+def _are_many() -> bool:
+    """Return True if there are more than MANY assessments, by their numbers."""
+    first, last = session().execute(select(func.min(Assessment.id), func.max(Assessment.id))).one()
+    return first is not None and last - first >= MANY
+
+
+def _newest_within(filters: Filters) -> SignedAssessments:
+    wanted = select(Assessment.id).where(
+        Assessment.signed, *within(Assessment.at, filters.first, filters.last)
+    )
+    readers = _readers()
+    if filters.reader is not None:
+        wanted = wanted.where(
+            Assessment.reader_id == filters.reader if filters.reader in readers else false()
+        )
+    if filters.model is not None:
+        wanted = wanted.where(Assessment.model == filters.model)
+    if filters.last is not None or filters.model is not None:  # newer assessments may be filtered out
+        later = aliased(Assessment)
+        same = (later.exam_id == Assessment.exam_id, later.reader_id == Assessment.reader_id)
+        wanted = wanted.where(~exists().where(*same, later.id > Assessment.id, later.signed))
+    chosen = wanted.order_by(Assessment.at.desc(), Assessment.id.desc()).limit(AT_MOST)
+    found = _extended_by(_Cache(), chosen, all_of_them=False)
+    models = tuple(dict.fromkeys((*found.models, *_different(Assessment.model))))
+    limited = len(found.history[0]) == AT_MOST
+    return SignedAssessments(found.rows, readers, models, limited)
 
 
 def _state() -> _TableCounts:
@@ -174,11 +217,17 @@ def _only_grew(before: _TableCounts, state: _TableCounts) -> bool:
     return before.assessments + (session().scalar(query) or 0) == state.assessments
 
 
-def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
-    """Add new assessments and their exams to the cache, and read all outcomes."""
-    since = Assessment.id.between(cache.state.last + 1, state.last)
+def _extended_by(cache: _Cache, added: Select[Any], *, all_of_them: bool) -> _Cache:
+    """Add assessments and their exams to a cache, and read the outcomes.
+
+    Parameters
+    ----------
+    added : query of the assessments
+    all_of_them : True if the cache will have all there are, so that all outcomes are read, and into an empty one all
+        exams, without a look-up for each
+    """
     ids, exam_ids, readers, names, days, read, predicted = _columns(
-        select(
+        added.with_only_columns(
             Assessment.id,
             Assessment.exam_id,
             Assessment.reader_id,
@@ -187,12 +236,11 @@ def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
             _number(Assessment.overall),
             _number(Assessment.model_category),
         )
-        .where(
-            since, likely(Assessment.signature), Assessment.signed
-        )  # or SQLite uses the index and sorts afterwards
-        .order_by(Assessment.id)
     )
-    cache = _with_exams(cache, Exam.id.in_(select(Assessment.exam_id).where(since)))
+    every_exam = all_of_them and not cache.exams
+    theirs = "" if every_exam else json.dumps(exam_ids)
+    cache = _with_exams(cache, Exam.assessor_id.is_not(None) if every_exam else among(Exam.id, theirs))
+    outcomes = true() if all_of_them else among(Outcome.exam_id, theirs)
     exam, models = _indices(cache.exams, exam_ids), _extended(cache.models, names)
     rows = AssessmentRows(
         id=np.array(ids, int),
@@ -206,16 +254,14 @@ def _updated(cache: _Cache, state: _TableCounts) -> _Cache:
         p_suspicious=np.append(cache.p_suspicious, np.nan)[exam],
         malignant=np.full(len(exam), NONE),
     )
-    history = _concatenated(*cache.history, rows)
+    history = _concatenated(*cache.history, rows.where(np.argsort(rows.id)))
     newest = history.where(_newest(history.exam, history.reader))
-    newest = replace(newest, malignant=_outcomes(cache.exams)[newest.exam])
-    return replace(cache, state=state, models=models, history=(history,), rows=newest)
+    newest = replace(newest, malignant=_outcomes(cache.exams, outcomes)[newest.exam])
+    return replace(cache, models=models, history=(history,), rows=newest)
 
 
 def _with_exams(cache: _Cache, which: ColumnElement[bool]) -> _Cache:
     """Add exams that are not in the cache yet."""
-    if not cache.exams:
-        which = Exam.assessor_id.is_not(None)  # all of them, without a look-up for each
     columns = _columns(select(Exam.id, Exam.pseudonym, Exam.p_suspicious).where(which))
     new = [row for row in zip(*columns, strict=True) if row[0] not in cache.exams]
     if not new:
@@ -261,10 +307,10 @@ def _indices(index: Mapping[Any, int], values: Sequence[Any]) -> np.ndarray:
     return np.fromiter(map(index.get, values, repeat(NONE)), int, len(values))
 
 
-def _outcomes(index: dict[str, int]) -> np.ndarray:
+def _outcomes(index: dict[str, int], which: ColumnElement[bool]) -> np.ndarray:
     """Return the outcome of each exam, int (exams,): of the worse breast, each by its newest entry."""
     ids, sides, malignant = _columns(
-        select(Outcome.exam_id, Outcome.laterality, Outcome.malignant).order_by(Outcome.id)
+        select(Outcome.exam_id, Outcome.laterality, Outcome.malignant).where(which).order_by(Outcome.id)
     )
     breasts = np.full((2, len(index)), NONE)
     exam = _indices(index, ids)
@@ -287,6 +333,14 @@ def _newest(*keys: np.ndarray) -> np.ndarray:
 
 def _readers() -> dict[int, str]:
     """Return the names of accounts with signed assessments, by id."""
-    signed_any = select(Assessment.id).where(Assessment.reader_id == User.id, Assessment.signed).exists()
-    query = select(User.id, User.name).where(signed_any).order_by(User.name)
-    return dict(session().execute(query).all())
+    query = select(User.id, User.name).where(User.id.in_(list(_different(Assessment.reader_id))))
+    return dict(session().execute(query.order_by(User.name)).all())
+
+
+def _different(column: InstrumentedAttribute[Any]) -> Iterator[Any]:
+    """Yield the different values of a column of signed assessments, each found by one index look-up."""
+    first = select(column).where(Assessment.signed).order_by(column).limit(1)
+    value = session().scalar(first)
+    while value is not None:
+        yield value
+        value = session().scalar(first.where(column > value))

@@ -51,6 +51,12 @@ class audit_entries_ever(FunctionElement[int]):  # noqa: N801
     name, inherit_cache, type = "audit_entries_ever", True, Integer()
 
 
+class among(FunctionElement[bool]):  # noqa: N801
+    """Condition that a column of texts has one of the values of a JSON array, of which there may be many."""
+
+    name, inherit_cache = "among", True  # as a Boolean it would be compared with 1, without an index
+
+
 class json_array(FunctionElement[Any]):  # noqa: N801
     """Aggregate: all values of a column as one JSON array."""
 
@@ -59,7 +65,7 @@ class json_array(FunctionElement[Any]):  # noqa: N801
 
 def _compile(construct: type[FunctionElement[Any]], dialect: str, form: str) -> None:
     def compiled(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
-        return form.format(compiler.process(element.clauses, **options))
+        return form.format(*(compiler.process(clause, **options) for clause in element.clauses))
 
     register: Callable[..., Any] = compiles(construct, dialect)
     register(compiled)
@@ -74,8 +80,13 @@ for _construct, _sqlite, _postgresql in (
     (time_text, "{}", "to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')"),
     (
         audit_entries_ever,
-        "(SELECT seq FROM sqlite_sequence WHERE name = 'audit'){}",
-        "(SELECT seq FROM audit_sequence){}",
+        "(SELECT seq FROM sqlite_sequence WHERE name = 'audit')",
+        "(SELECT seq FROM audit_sequence)",
+    ),
+    (
+        among,
+        "{} IN (SELECT value FROM json_each({}))",
+        "{} = ANY(ARRAY(SELECT json_array_elements_text(({})::json)))",
     ),
     (json_array, "json_group_array({})", "coalesce(json_agg({}), '[]')::text"),
 ):

@@ -130,7 +130,8 @@ def counts() -> dict[Status, int]:
 
 def any_date_shifted() -> bool:
     """Return True if the date of any exam was shifted: sorting by date then sorts by shifted dates."""
-    return bool(session().scalar(select(exists().where(Exam.date_shifted))))
+    shifted: ColumnElement[bool] = literal_column("exams.date_shifted")  # as in the index
+    return bool(session().scalar(select(exists(select(Exam.id).where(shifted)))))
 
 
 def next_waiting(query: Query, user: User, after: str | None = None) -> str | None:
@@ -202,13 +203,15 @@ def _rows(
     falling = falls != backwards
     rows: list[Any] = []
     conditions = (*conditions, *_filters(query))
-    # This keeps SQLite from scanning a status instead of starting with the patient's few exams.
-    few = query.pseudonyms or query.study_uids or query.attention
-    of_status = unindexed(Exam.status) if few else Exam.status
+    if query.pseudonyms or query.study_uids:
+        # A patient's few exams are searched once; SQLite would scan a status instead of starting with them.
+        by_status: list[ColumnElement[bool]] = [unindexed(Exam.status).in_(query.statuses)]
+    else:
+        by_status = [Exam.status == status for status in query.statuses]
     for part in _parts(value, anchor, name, falls, backwards):
         found: list[Any] = []
-        for status in query.statuses:
-            wanted = select(Exam.id, value.label("value")).where(of_status == status, *part, *conditions)
+        for of_status in by_status:
+            wanted = select(Exam.id, value.label("value")).where(of_status, *part, *conditions)
             found += session().execute(_ordered(wanted, value, falling).limit(limit - len(rows))).all()
         # Either all rows of a part have a value, or none has.
         found.sort(key=lambda row: (row.value is not None and row.value, row.id), reverse=falling)

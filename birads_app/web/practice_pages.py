@@ -51,7 +51,8 @@ _TABLE_MAX = 400_000
 @bp.get("/")
 def overview() -> str:
     """Show agreement of readers, AI and outcomes."""
-    filters, signed = _filters(), signed_assessments.load()
+    filters = _filters()
+    signed = signed_assessments.load(filters)
     rows = _shown(signed, filters)
     result = audit(signed, rows)
     hidden = np.count_nonzero(rows.exams().predicted != signed.chosen(filters).exams().predicted)
@@ -65,6 +66,7 @@ def overview() -> str:
         practice_wording=practice_wording,
         window=WINDOW,
         enough=ENOUGH,
+        at_most=signed_assessments.AT_MOST,
         **_charts(result),
         **_refused(filters),
     )
@@ -73,18 +75,25 @@ def overview() -> str:
 @bp.get("/exams.csv")
 def exams_table() -> ResponseReturnValue:
     """Download the filtered signed assessments."""
-    signed = signed_assessments.load()
-    rows = _shown(signed, _filters())
+    filters = _filters()
+    signed = signed_assessments.load(filters)
+    rows = _shown(signed, filters)
     audit_log.log(current_user.name, "export assessments", str(len(rows)))
-    return _download(_lines(rows), "exams")
+    return _download(_lines(rows), _table("exams", signed))
 
 
 @bp.get("/figures.csv")
 def figures_table() -> ResponseReturnValue:
     """Download the metrics of the page."""
-    signed = signed_assessments.load()
+    filters = _filters()
+    signed = signed_assessments.load(filters)
     audit_log.log(current_user.name, "export figures")
-    return _download(csv_export.figures(audit(signed, _shown(signed, _filters()))), "figures")
+    return _download(csv_export.figures(audit(signed, _shown(signed, filters))), _table("figures", signed))
+
+
+def _table(name: str, signed: SignedAssessments) -> str:
+    """Return the name of a file, which says whether older assessments are left out."""
+    return f"{name}-of-newest-{signed_assessments.AT_MOST}" if signed.limited else name
 
 
 @bp.get("/outcomes")
@@ -203,18 +212,20 @@ def _diagrams(result: Audit) -> Iterator[dict[str, Any]]:
 
 def _refused(filters: Filters) -> dict[str, Any]:
     """Return template variables about files rejected in the filtered period."""
-    counts = refused_files.by_reason(filters.first, filters.last)
+    first = assessment_queries.counted_since(filters.first, filters.last)
+    counts = refused_files.by_reason(first, filters.last)
     shown = [
         (practice_wording.rejection_reason(name), count, practice_wording.number(count))
         for name, count in counts.items()
     ]
     refused = sum(counts.values())
-    files = refused + assessment_queries.count_images(filters.first, filters.last)
+    files = refused + assessment_queries.count_images(first, filters.last)
     chart = count_bars.count_bars(shown, _("Rejected files by reason")) if shown else None
     return {
         "refused": refused,
         "files": files,
         "refusal_chart": chart,
+        "refused_since": first if first != filters.first else None,
         "refused_share": rate_of(refused, files),
     }
 

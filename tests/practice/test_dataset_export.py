@@ -56,7 +56,7 @@ def stored(app: Flask, *sent: bytes, patient: str | None = None, anonymous: bool
             given = prepare(SourceFile("", data), pseudonyms if anonymous else None)
             image = an_image(number, given)
             exam.images.append(image)
-            files.write_original(draft, image.id, given.mammogram.source, given.chunks)
+            files.write_original(draft / image.id, given.mammogram.source, given.chunks)
             if given.identity:
                 exam.pseudonym = pseudonyms.patient(given.identity)
         return exams.store(exam, draft, user).id

@@ -46,6 +46,59 @@ def test_the_newest_signed_assessment_counts(readers: Flask) -> None:
     assert audited(readers, reader=1).matrix[4, 4] == 1
 
 
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"reader": 1},
+        {"model": "other"},
+        {"first": date(2026, 2, 1)},
+        {"last": date(2026, 3, 31)},
+        {"reader": 10**30},
+    ],
+)
+def test_many_assessments_have_the_same_figures(
+    readers: Flask, monkeypatch: pytest.MonkeyPatch, filters: dict[str, object]
+) -> None:
+    make_user(readers, "anna")
+    exam = store_signed_exam(readers, "1", "4", at="2026-01-10", pseudonym="P-1", malignant=True)
+    store_signed_exam(readers, "4B", "4", exam=exam, at="2026-04-01")
+    store_signed_exam(readers, "2", "4", exam=exam, reader="anna", at="2026-04-02")
+    for number in range(12):
+        model = "other" if number % 2 else "birads-demo"
+        store_signed_exam(readers, str(number % 6), at=f"2026-03-{10 + number}", model=model, pseudonym="P-1")
+
+    def figures() -> list[object]:
+        with readers.app_context():
+            found = signed_assessments.load(Filters(**filters))  # type: ignore[arg-type]
+            result = audit(found, found.chosen(Filters(**filters)))  # type: ignore[arg-type]
+        return [found.readers, sorted(found.models), found.limited, result.overall, result.patients, result.malignant,
+                result.matrix.tolist(), result.by_month, result.by_reader]  # fmt: skip
+
+    expected = repr(figures())
+    monkeypatch.setattr(signed_assessments, "MANY", 3)
+    assert repr(figures()) == expected
+
+
+def test_the_newest_of_many_assessments_count_and_the_page_says_so(
+    readers: Flask, client: FlaskClient, runner: FlaskCliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        store_signed_exam(readers, "1", at=f"2026-03-{10 + number}")
+    sign_in(client)
+    assert "the newest" not in client.get("/practice/").text
+    monkeypatch.setattr(signed_assessments, "MANY", 5)
+    monkeypatch.setattr(signed_assessments, "AT_MOST", 4)
+    assert "These are the newest 4 of the assessments that match" in client.get("/practice/").text
+    assert "the newest" not in client.get("/practice/?to=2026-03-12").text
+    assert "Of the newest 4 signed assessments" in runner.invoke(args=["practice", "status"]).output
+    for table in ("exams", "figures"):
+        name = client.get(f"/practice/{table}.csv").headers["Content-Disposition"]
+        assert name == f'attachment; filename="{table}-of-newest-4.csv"'
+    whole = client.get("/practice/exams.csv?to=2026-03-12").headers["Content-Disposition"]
+    assert whole == 'attachment; filename="exams.csv"'
+
+
 def test_filters_select_exams(readers: Flask) -> None:
     store_signed_exam(readers, "1", at="2026-01-31T23:59:59")
     store_signed_exam(readers, "2", at="2026-02-01", model="other")

@@ -59,7 +59,8 @@ def test_a_changed_entry_is_found_whatever_was_changed(app: Flask) -> None:
         record()
         for column in ("at", "who", "action", "subject", "detail", "hash"):
             before = database.session().scalar(text(f"SELECT {column} FROM audit WHERE id = 4"))
-            tamper(f"UPDATE audit SET {column} = {column} || 'x' WHERE id = 4")
+            changed = "'2026-01-01 08:00:00.0'" if column == "at" else f"substr({column}, 2) || 'x'"
+            tamper(f"UPDATE audit SET {column} = {changed} WHERE id = 4")
             assert "Entry 4" in broken() and "3 entries before it are intact" in broken()
             tamper(f"UPDATE audit SET {column} = '{before}' WHERE id = 4")
             assert audit_chain.verify() == 6
@@ -104,8 +105,8 @@ def test_an_entry_appended_without_the_key_is_found(app: Flask) -> None:
     with app.app_context():
         record()
         tamper(
-            "INSERT INTO audit (at, who, action, subject, detail, hash) "
-            "SELECT at, who, action, subject, detail, hash FROM audit WHERE id = 6"
+            "INSERT INTO audit (id, at, who, action, subject, detail, hash) "
+            "SELECT 7, at, who, action, subject, detail, hash FROM audit WHERE id = 6"
         )
         assert "Entry 7" in broken()
 
@@ -123,7 +124,11 @@ def test_a_cut_end_shows_against_a_head_even_if_the_count_was_changed_and_entrie
     with app.app_context():
         record()
         newest = audit_chain.head()
-        tamper("DELETE FROM audit WHERE id > 4", "UPDATE sqlite_sequence SET seq = 4 WHERE name = 'audit'")
+        on_sqlite = database.engine().dialect.name == "sqlite"
+        count = (
+            "sqlite_sequence SET seq = 4 WHERE name = 'audit'" if on_sqlite else "audit_sequence SET seq = 4"
+        )
+        tamper("DELETE FROM audit WHERE id > 4", f"UPDATE {count}")
         assert audit_chain.verify() == 4  # without the head nothing shows
         with pytest.raises(AuditLogBroken, match=r"head, entry 6\. Its newest entry is 4"):
             audit_chain.verify(newest)

@@ -2,7 +2,6 @@
 
 import threading
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from alembic import command
@@ -35,7 +34,7 @@ from birads_app.records.outcomes import Entry
 from birads_app.records.schema import Assessment, Exam, Image, now
 from birads_app.records.signed_assessments import Filters
 from birads_app.services import housekeeping
-from tests.support import direct_exam
+from tests.support import direct_exam, stored_content
 from tests.support.factories import make_user
 
 EXAM = "e" * 32
@@ -176,9 +175,7 @@ def test_of_a_signed_exam_the_figures_remain_but_neither_images_nor_identity_nor
         assert [(one.signed, one.text, one.findings) for one in session().query(Assessment)] == [
             (True, "", [])
         ]
-        with database.engine().connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        data = Path(app.instance_path, database.FILE_NAME).read_bytes()
+        data = stored_content.of_database()
         assert b"Secret finding" not in data and b"1.2.3.4" not in data
         with pytest.raises(NotFound):
             exams.get(EXAM)
@@ -227,6 +224,7 @@ def test_an_exam_is_erased_once_however_many_ask(app: Flask, exam: Exam) -> None
         assert not list(files.root().iterdir())
 
 
+@pytest.mark.sqlite
 def test_a_downgrade_returns_the_exams_of_the_bin(app: Flask, exam: Exam) -> None:
     with app.app_context():
         exam_bin.put(EXAM, "anna", "Test.")

@@ -15,6 +15,7 @@ from birads_app.records.errors import NotAllowed, NotFound, SiteKeyDiffers
 from birads_app.records.identities import Identity, Instance
 from birads_app.records.schema import EncryptedIdentity, Exam, Role
 from tests.support.factories import PASSWORD, deletion, make_user, sign_in
+from tests.support.stored_content import everything
 
 PSEUDONYM = "P-7F3K-9Q2X"
 JANE = Identity(
@@ -44,13 +45,10 @@ def entries() -> list[tuple[str, str, str]]:
     return [(entry.who, entry.action, entry.subject) for entry in audit_log.newest()]
 
 
-def test_an_identity_is_stored_encrypted_and_read_back(
-    app: Flask, exam: Exam, config: dict[str, str]
-) -> None:
+def test_an_identity_is_stored_encrypted_and_read_back(app: Flask, exam: Exam) -> None:
     with app.app_context():
         assert identities.of(exam) == JANE
-    for path in Path(config["BIRADS_INSTANCE"]).glob("birads.sqlite3*"):
-        content = path.read_bytes()
+    for _, content in everything(Path(app.instance_path)):
         assert b"Doe^Jan" not in content and b"ID-4711" not in content
 
 

@@ -17,6 +17,8 @@ from birads_app.terms.messages import Message, msg
 from birads_app.web.wording import translated
 from tests.support.factories import make_user, sign_in
 
+pytestmark = pytest.mark.sqlite  # PostgreSQL begins with a later schema
+
 GERMAN = {"Accept-Language": "de"}
 READ, FAILED = "a" * 32, "b" * 32
 

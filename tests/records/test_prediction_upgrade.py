@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from alembic import command
 from flask import Flask
 from sqlalchemy import inspect, text
@@ -10,6 +11,8 @@ from birads_app.model.image_prediction import ImagePrediction
 from birads_app.records import database, exams, migrate
 from birads_app.terms.messages import msg
 from tests.support.factories import make_user
+
+pytestmark = pytest.mark.sqlite  # PostgreSQL begins with a later schema
 
 SMALL = {"code": "low-resolution", "values": {"width": 160, "height": 200}}
 COLUMNS = {

@@ -50,7 +50,7 @@ def store(uploader_id: int, exam_id: str = "e" * 32, pixels: np.ndarray | None =
     draft = files.open_draft()
     heat = np.zeros((50, 40, 4), np.uint8)
     heat[10, 20] = (255, 128, 0, 200)
-    files.write_original(draft, image.id, "PNG", (b"the file",))
+    files.write_original(draft / image.id, "PNG", (b"the file",))
     files.write_previews(draft / image.id, files.reduced(pixels, files.DISPLAY_MAX))
     for code in ("4", "1"):
         files.write_heat_map(draft / image.id, code, heat)

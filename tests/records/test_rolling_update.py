@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from bench.clients import ids
 from bench.worker import multipart
-from birads_app.config import read
 from tests.support import servers
 from tests.support.factories import mammogram_dicom
+from tests.support.orthanc import free_port
 from tests.support.processes import ROOT, environment
 
 NAME, PASSWORD = "anna", "correct horse battery staple"
@@ -56,10 +56,7 @@ PARTS = (
     "bench",
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not servers.wanted(), reason=f"needs PostgreSQL: {servers.SWITCH}=1"),
-]
+pytestmark = pytest.mark.slow
 
 
 @dataclass
@@ -145,15 +142,19 @@ def use(address: str, token: str, found: Traffic, until: threading.Event) -> Non
                 found.statuses[path, browser.get(path).status_code] += 1
 
 
+@pytest.fixture
+def address() -> Iterator[str]:
+    """Address of an empty PostgreSQL database."""
+    with servers.any_database() as found:
+        yield found
+
+
 def test_two_versions_serve_one_database_while_it_is_migrated(
-    empty_instance: Path, tmp_path: Path, tiny_models: Path
+    address: str, tmp_path: Path, tiny_models: Path
 ) -> None:
     """Nothing fails at either, and each exam is stored once, with what its version knows."""
-    assert empty_instance.is_dir()  # this test takes part in runs with servers
-    instance = tmp_path / "instance"
-    settings = environment(
-        instance, BIRADS_MODELS=str(tiny_models), HOST="127.0.0.1", **servers.settings_of(instance)
-    )
+    places = {"BIRADS_MODELS": str(tiny_models), "BIRADS_DATABASE_URL": address}
+    settings = environment(tmp_path / "instance", HOST="127.0.0.1", **places)
     new = next_version(tmp_path / "new")
 
     def run(tree: Path, *module: str, given: str = "") -> str:
@@ -179,17 +180,17 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
             time.sleep(0.1)
 
     users = {}
-    with web(ROOT, settings, servers._free_port()) as old:
+    with web(ROOT, settings, free_port()) as old:
         users["old"] = start("old", old)
         wait_for("old", 3)
         run(new, "flask", "db", "upgrade")
         wait_for("old", 3)
-        with web(new, settings, servers._free_port()) as newer:
+        with web(new, settings, free_port()) as newer:
             users["new"] = start("new", newer)
             for version in ("new", "old"):
                 wait_for(version, 5)
             # A worker of the old version that is started now serves as well.
-            with web(ROOT, settings, servers._free_port()) as again:
+            with web(ROOT, settings, free_port()) as again:
                 assert is_ready(again)
             stop.set()
             for thread in users.values():
@@ -197,9 +198,7 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
     for version, found in traffic.items():
         assert {status for _, status in found.statuses} == {200, 201}, (version, found.statuses)
         assert len(found.exams) >= 5
-    engine = sa.create_engine(
-        read(settings_only(settings)).database_url.replace("postgresql:", "postgresql+psycopg:")
-    )
+    engine = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         exams = dict(connection.execute(sa.text(f"SELECT id, {COLUMN} FROM exams")).all())
         signed = connection.execute(sa.text("SELECT count(*) FROM assessments WHERE signed")).scalar()
@@ -207,7 +206,3 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
     acknowledged = {exam: version for version, found in traffic.items() for exam in found.exams}
     assert exams == {exam: "new" if version == "new" else None for exam, version in acknowledged.items()}
     assert signed == len(exams)
-
-
-def settings_only(given: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in given.items() if name.startswith("BIRADS_")}

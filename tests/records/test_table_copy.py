@@ -17,6 +17,8 @@ from tests.support import servers
 from tests.support.direct_exam import store
 from tests.support.factories import make_user
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
@@ -119,12 +121,14 @@ def test_the_command_copies_and_names_no_password(filled: Flask, target: Databas
     url = target.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     runner = filled.test_cli_runner()
     wrong = url.replace("postgres@127.0.0.1", "postgres:geheim@127.0.0.1").rpartition(":")[0] + ":1/none"
-    refused = runner.invoke(args=["db", "copy", "--to", wrong])
+    stored = servers.settings_of(filled.instance_path)
+    command = ["db", "copy", *(("--from", stored["BIRADS_DATABASE_URL"]) if stored else ())]
+    refused = runner.invoke(args=[*command, "--to", wrong])
     assert refused.exit_code == 1 and "cannot be reached" in refused.output and "geheim" not in refused.output
-    assert "has to be given as" in runner.invoke(args=["db", "copy", "--to", "mysql://x/y"]).output
-    done = runner.invoke(args=["db", "copy", "--to", url])
+    assert "has to be given as" in runner.invoke(args=[*command, "--to", "mysql://x/y"]).output
+    done = runner.invoke(args=[*command, "--to", url])
     assert done.exit_code == 0 and "Copied" in done.output, done.output
-    again = runner.invoke(args=["db", "copy", "--to", url])
+    again = runner.invoke(args=[*command, "--to", url])
     assert again.exit_code == 1 and "is not empty" in again.output
 
 

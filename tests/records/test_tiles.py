@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app.records import exam_bin, exams, tiles
+from tests.support import stored_files
 from tests.support.factories import breast, dicom, dicom_bytes, make_user, sign_in
 
 PIXELS = breast(1300, 1037)
@@ -121,7 +122,8 @@ def test_unknown_tiles_are_not_found(client: FlaskClient, url: str) -> None:
 
 
 def test_a_missing_original_is_reported(serving_app: Flask, client: FlaskClient, url: str) -> None:
-    (folder(serving_app, url) / "original.dcm").unlink()
+    with serving_app.app_context():
+        stored_files.lose(exams.image(*url.split("/")[2:5:2]), "original")
     assert client.get(url).status_code == 404
 
 

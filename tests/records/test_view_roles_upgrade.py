@@ -1,11 +1,14 @@
 """Images that earlier releases stored as standard views, or not, keep their role after the upgrade."""
 
+import pytest
 from alembic import command
 from flask import Flask
 from sqlalchemy import text
 
 from birads_app.records import database, exams, migrate
 from tests.support.factories import make_user
+
+pytestmark = pytest.mark.sqlite  # PostgreSQL begins with a later schema
 
 
 def test_the_role_is_that_of_before(app: Flask) -> None:

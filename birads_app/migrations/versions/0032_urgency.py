@@ -10,7 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("jobs", sa.Column("urgency", sa.Integer(), nullable=False, server_default="2"))
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.add_column("jobs", sa.Column("urgency", number, nullable=False, server_default="2"))
 
 
 def downgrade() -> None:
