@@ -120,7 +120,7 @@ def post_fork(server, worker):
 
 def worker_exit(server, worker):
     """End without the pictures of all exams that were uploaded last; they are made when they are asked for."""
-    if worker.wsgi is not None:  # the application was loaded
+    if getattr(worker, "wsgi", None) is not None:  # the application was loaded
         worker.wsgi.extensions["birads_derivation"].stop()
 
 

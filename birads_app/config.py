@@ -23,6 +23,7 @@ from birads_app.setting_values import (
     Peer,
     read_choice,
     read_database_url,
+    read_file,
     read_files_url,
     read_folders,
     read_hosts,
@@ -293,15 +294,26 @@ def deprecations(environ: Mapping[str, str]) -> list[str]:
 
 def database_url(settings: Settings) -> str | None:
     """Return the address of the PostgreSQL database, None for SQLite; raise SettingsError."""
-    if settings.database_url_file is None:
-        return settings.database_url
-    path = settings.database_url_file
+    return _in_file("DATABASE_URL", settings.database_url_file, read_database_url) or settings.database_url
+
+
+def redis_url(settings: Settings) -> str | None:
+    """Return the address of Redis, None without it; raise SettingsError."""
+    return _in_file("REDIS_URL", settings.redis_url_file, read_redis_url) or settings.redis_url or None
+
+
+def oidc_client_secret(settings: Settings) -> str | None:
+    """Return the secret of the identity provider's client, None for a public client; raise SettingsError."""
+    secret = _in_file("OIDC_CLIENT_SECRET", settings.oidc_client_secret_file, read_text)
+    return secret or settings.oidc_client_secret or None
+
+
+def _in_file(name: str, path: Path | None, reader: Callable[[str], str]) -> str | None:
+    """Return the value of a setting that is kept in a file; None without one."""
     try:
-        return read_database_url(path.read_text("utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"BIRADS_DATABASE_URL_FILE is {path}, which cannot be read.") from error
+        return None if path is None else str(read_file(path, reader))
     except ValueError as error:
-        raise SettingsError(f"The content of {path}, BIRADS_DATABASE_URL_FILE, has to be {error}.") from None
+        raise SettingsError(f"{_PREFIX}{name}_FILE is {path}, which has to be {error}.") from None
 
 
 def secret_key(settings: Settings) -> str:

@@ -19,6 +19,22 @@ def read_path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def read_file(path: Path, reader: Callable[[str], Any]) -> Any:
+    """Read a value that is kept in a file."""
+    try:
+        text = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"a file that this account can read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ValueError("a text file") from None
+    if not text:
+        raise ValueError("a file that is not empty")
+    try:
+        return reader(text)
+    except ValueError as error:
+        raise ValueError(f"a file with {error}") from None
+
+
 def read_files_url(text: str) -> str:
     """Read the address of a folder or bucket; an empty text means the instance folder."""
     if text and not re.fullmatch(
@@ -87,9 +103,12 @@ def read_secret(text: str) -> str:
 
 def read_redis_url(text: str) -> str:
     """Read the address of a Redis server; an empty text means none."""
-    if text and not text.startswith(("redis://", "rediss://", "unix://")):
+    try:
+        valid = text.startswith(("redis://", "rediss://", "unix://")) and urlsplit(text).port != 0
+    except ValueError:  # no number as the port
+        valid = False
+    if text and not valid:
         raise ValueError("redis://HOST:PORT/NUMBER, rediss:// for TLS, or unix://")
-
     return text
 
 
@@ -98,6 +117,7 @@ def read_database_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         valid = parts.scheme == "postgresql" and len(parts.path) > 1 and parts.port != 0
+        valid = valid and parts.netloc.count("@") < 2  # one in a password is written %40
     except ValueError:  # no number as the port
         valid = False
     if not valid:

@@ -8,6 +8,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
+from birads_app.cli.console_errors import one_line_errors
 from birads_app.config import SettingsError
 from birads_app.monitoring import instruments
 from birads_app.records import derivation_queue, migrate
@@ -29,8 +30,12 @@ def compute() -> None:
     settings = app.extensions["birads_settings"]
     if settings.compute_tier != "queue":
         raise SettingsError("Set BIRADS_COMPUTE_TIER=queue, here and for the web servers.")
-    if not migrate.can_serve():
-        raise click.ClickException("The database is not prepared. Run `flask db upgrade`, then start again.")
+    with one_line_errors():
+        if not migrate.can_serve():
+            raise click.ClickException(
+                "The database is not prepared. Run `flask db upgrade`, then start again."
+            )
+        startup.join()
     stop = threading.Event()
 
     def end(*_: Any) -> None:
@@ -38,7 +43,6 @@ def compute() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    startup.join()
     instruments.count_start("compute")
     startup.prepare_model(app)
     derivation_queue.of_app().start()

@@ -9,8 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from birads_app.cli.console_errors import one_line_errors
-from birads_app.files import locks
-from birads_app.records import database, migrate, table_copy
+from birads_app.records import database, migrate, shared_locks, table_copy
 from birads_app.records.database import Database
 from birads_app.records.sqlite_database import FILE_NAME, SqliteDatabase
 from birads_app.setting_values import read_database_url
@@ -46,10 +45,9 @@ def copy(source: str | None, target: str | None) -> None:
 
     A URL is postgresql://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:///FILE.
     """
-    instance = Path(current_app.instance_path)
-    read = SqliteDatabase(instance / FILE_NAME) if source is None else _opened(source)
+    read = SqliteDatabase(Path(current_app.instance_path, FILE_NAME)) if source is None else _opened(source)
     written = database.of_app() if target is None else _opened(target)
-    with one_line_errors(), locks.alone(instance / "serving.lock") as unused:
+    with one_line_errors(), shared_locks.of_app().alone("serving.lock") as unused:
         if not unused:
             raise click.ClickException("The service is running. Stop it before its records are copied.")
         rows = table_copy.copy(read, written, lambda line: click.echo(line, err=True))

@@ -48,9 +48,9 @@ def receive() -> None:
     destination = destination_of(settings)
     with one_line_errors():
         users.network_account()
-    received = spool.of_app()
-    provider = Provider(settings, received)
-    startup.join()
+        received = spool.of_app()
+        provider = Provider(settings, received)
+        startup.join()
     instruments.count_start("receive")
     derivation_queue.of_app().start()
     with received.alone(wait=True):

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import current_app
 
-from birads_app.config import SettingsError
+from birads_app.config import redis_url
 from birads_app.records.errors import SharedStateUnavailable
-from birads_app.setting_values import read_redis_url
 from birads_app.terms.messages import msg
 
 if TYPE_CHECKING:
@@ -34,8 +32,8 @@ def connect(settings: Settings) -> Redis | None:
     SettingsError
         The file with the address cannot be read, or has none.
     """
-    address = settings.redis_url or _address_in(settings.redis_url_file)
-    if not address:
+    address = redis_url(settings)
+    if address is None:
         return None
     from redis import Redis
     from redis.backoff import NoBackoff
@@ -49,19 +47,6 @@ def connect(settings: Settings) -> Redis | None:
         retry=Retry(NoBackoff(), 1),  # a connection that the server has closed meanwhile
         protocol=2,
     )
-
-
-def _address_in(file: Path | None) -> str:
-    if file is None:
-        return ""
-    try:
-        return read_redis_url(file.read_text("utf-8").strip())
-    except OSError as error:
-        raise SettingsError(
-            f"BIRADS_REDIS_URL_FILE is {file}, which cannot be read ({error.strerror})."
-        ) from None
-    except ValueError as error:
-        raise SettingsError(f"BIRADS_REDIS_URL_FILE is {file}, which has to hold {error}.") from None
 
 
 def of_app() -> Redis | None:

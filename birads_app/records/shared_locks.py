@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import current_app
+from flask import Flask, current_app
 
 from birads_app.files import locks
 from birads_app.records import redis_renewal
@@ -66,6 +66,11 @@ class SharedLocks:
 
     instance: Path
     redis: Redis | None = None
+
+    @property
+    def outlast_processes(self) -> bool:
+        """True if the lock of a process that was killed is held for some seconds more."""
+        return self.redis is not None
 
     def exclusive(self, name: str, *, remove: bool = False) -> AbstractContextManager[None]:
         """Wait for the lock and hold it during the block; raise SharedStateUnavailable at its end if it was lost.
@@ -175,7 +180,12 @@ class SharedLocks:
 
 def of_app() -> SharedLocks:
     """Return the running application's locks."""
-    found: SharedLocks = current_app.extensions["birads_locks"]
+    return of(current_app)
+
+
+def of(app: Flask) -> SharedLocks:
+    """Return an application's locks."""
+    found: SharedLocks = app.extensions["birads_locks"]
     return found
 
 

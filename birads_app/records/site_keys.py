@@ -20,6 +20,7 @@ from birads_app.records.encryption import decrypt, encrypt
 from birads_app.records.errors import SiteKeyDiffers
 from birads_app.records.file_store import FileStore
 from birads_app.records.key_tables import PseudonymKey
+from birads_app.records.write_failures import text_of
 
 _EXTENSION = "birads_pseudonym_key"
 _PURPOSE, _OWNER = "birads pseudonyms", "pseudonym_key"
@@ -184,7 +185,9 @@ def _reached_example(stored: Database) -> tuple[EncryptedColumn, object, bytes] 
     try:
         return _example(stored)
     except OperationalError as error:
-        raise SettingsError(f"The database {stored.name} cannot be reached: {error.orig}") from error
+        raise SettingsError(
+            f"The database {stored.name} cannot be reached: {text_of(error.orig or error)}"
+        ) from error
 
 
 def _example(stored: Database) -> tuple[EncryptedColumn, object, bytes] | None:

@@ -25,6 +25,7 @@ _SQLITE = {
 }
 # SQLSTATE: disk_full, read_only_sql_transaction, io_error; 08 connections, 57P the server stops, 28 wrong password.
 _POSTGRESQL = {"53100": Failure.FULL, "25006": Failure.READ_ONLY, "58030": Failure.BROKEN}
+_LONGEST = 500  # characters of a reason
 _UNREACHABLE = ("08", "57P", "28", "3D")
 
 
@@ -40,6 +41,11 @@ def reason_of(error: DBAPIError) -> Failure:
     if state.startswith(_UNREACHABLE):
         return Failure.UNREACHABLE
     return _POSTGRESQL.get(state, Failure.OTHER)
+
+
+def text_of(error: BaseException) -> str:
+    """Return what a server has answered, in one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:_LONGEST]
 
 
 def is_unwritable(error: DBAPIError) -> bool:

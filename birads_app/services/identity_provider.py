@@ -19,7 +19,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from birads_app.config import Settings, SettingsError
+from birads_app.config import Settings, oidc_client_secret
 from birads_app.provider_settings import is_safe_address
 from birads_app.records.errors import ProviderFailed
 from birads_app.terms.messages import Message, msg
@@ -66,23 +66,12 @@ class ProviderIdentity:
     id_token: str = field(repr=False)
 
 
-def client_secret(settings: Settings) -> str | None:
-    """Return the secret of the identity provider's client, None for a public client; raise SettingsError."""
-    if settings.oidc_client_secret_file is None:
-        return settings.oidc_client_secret or None
-    try:
-        return settings.oidc_client_secret_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        path = settings.oidc_client_secret_file
-        raise SettingsError(f"BIRADS_OIDC_CLIENT_SECRET_FILE is {path}, which cannot be read.") from error
-
-
 class IdentityProvider:
     """The provider of the settings. Its configuration and keys are fetched when they are first needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._secret = client_secret(settings)
+        self._secret = oidc_client_secret(settings)
         self._issuer = settings.oidc_issuer or ""
         self.name = settings.oidc_name or urlsplit(self._issuer).netloc
         self._metadata: dict[str, Any] = {}

@@ -3,9 +3,12 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
-from flask import Flask
+from flask import Flask, current_app
+from sqlalchemy.exc import OperationalError
 
 from birads_app.config import SettingsError
 from birads_app.monitoring import instruments
@@ -16,42 +19,37 @@ from birads_app.records import (
     files,
     jobs,
     migrate,
+    session_key,
     setup,
     shared_locks,
     site_keys,
     upload_store,
 )
 from birads_app.services import housekeeping
-from birads_app.terms.errors import ModelError
+from birads_app.services.service_errors import in_one_line
+from birads_app.terms.errors import BiradsError, ModelError
 
 log = logging.getLogger(__name__)
 
-# Exit status of a worker that gunicorn does not replace: the server stops.
-_STOP = 4
-
 
 def start(app: Flask) -> bool:
-    """Prepare for serving; return False, and do nothing, under commands other than ``flask run``."""
+    """Prepare for serving; return False, and do nothing, under commands other than ``flask run``.
+
+    Raises
+    ------
+    SettingsError
+        Something that the settings name cannot be used: database, Redis, files, a key.
+    """
     context = click.get_current_context(silent=True)
     if context is not None and context.info_name != "run":
         return False
-    with app.app_context():
+    with app.app_context(), refusing():
         if not migrate.can_serve():
             log.error("The database is not prepared. Run `flask db upgrade`, then start again.")
             return False
-        try:
-            join()
-        except SettingsError as error:
-            log.critical("%s", error.message)
-            raise SystemExit(_STOP) from None
-        except OSError as error:
-            if error.errno not in disk_space.READ_ONLY:
-                raise
-            log.critical(
-                "The disk of %s is read-only. Make it writable, then start again.", app.instance_path
-            )
-            raise SystemExit(_STOP) from None
+        join()
         with shared_locks.of_app().join("web.lock") as first:
+            session_key.compare(first)
             if first:
                 _offer_setup()
     instruments.count_start("web")
@@ -63,6 +61,21 @@ def start(app: Flask) -> bool:
     return True
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise SettingsError, in one line, where the block cannot use what the settings name."""
+    try:
+        yield
+    except (BiradsError, OperationalError) as error:
+        raise SettingsError(in_one_line(error)) from error
+    except OSError as error:
+        if error.errno not in disk_space.READ_ONLY:
+            raise
+        raise SettingsError(
+            f"The disk of {current_app.instance_path} is read-only. Make it writable, then start again."
+        ) from error
+
+
 def join() -> None:
     """Clean up after a crash, and register this process as one that stores exams until it ends.
 
@@ -70,8 +83,11 @@ def join() -> None:
     ------
     SettingsError
         The database is encrypted with another site key.
+    FilesUnavailable, SharedStateUnavailable
+        The bucket or Redis cannot be used.
     """
     site_keys.check()
+    file_store.check()
     with shared_locks.of_app().join("serving.lock") as first:
         if first:
             abandoned_s = file_store.of_app().abandoned_s

@@ -26,7 +26,9 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
+import click
 from gunicorn import util
+from gunicorn.arbiter import Arbiter
 from gunicorn.http import wsgi
 from gunicorn.sock import ssl_context
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
@@ -41,6 +43,7 @@ _PIECE = 256 * 1024
 _PIECES = 4  # of one connection before others have their turn
 _CHECK_S = 0.25
 _REPORT_S = 60
+_NEXT_S = 2  # until a worker that could not start ends; the first one ends at once
 # Seconds for which a thread that computes may keep the event loop waiting each time.
 _SWITCH_S = 0.001
 _HEALTH = ("/healthz", "/readyz")
@@ -76,6 +79,21 @@ class WebWorker(ThreadWorker):
         self._next_check = self._next_report = 0.0
         sys.setswitchinterval(_SWITCH_S)
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application; log in one line what it cannot start with, and let the server end.
+
+        If that comes up later, as a database that is away for a while, this worker alone ends, and the next one tries.
+        """
+        try:
+            super().load_wsgi()
+        except click.ClickException as error:
+            self.log.critical("%s", error.message)
+            if self.age == 1:
+                sys.exit(Arbiter.APP_LOAD_ERROR)
+            time.sleep(_NEXT_S)
+            # A server that is ending already must not be told again.
+            sys.exit(Arbiter.APP_LOAD_ERROR if self.alive and self.age <= self.cfg.workers else 1)
 
     def get_thread_pool(self) -> Any:
         return self.pages.executor

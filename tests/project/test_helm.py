@@ -141,6 +141,22 @@ def test_pods_get_only_known_settings_and_secrets_by_reference(name: str) -> Non
         )
 
 
+def test_all_pods_of_the_service_reach_the_store() -> None:
+    values = {
+        "files": {"endpoint": "http://store:9000", "region": "eu-central-1"},
+        "receive": EVERYTHING["receive"],
+    }
+    found = dict(pods(rendered(values)))
+    assert {"birads-web", "birads-compute", "birads-receive", "birads-migrate"} == found.keys()
+    for spec in found.values():
+        given = {one["name"]: one for one in spec["containers"][0]["env"]}
+        assert given["AWS_ENDPOINT_URL"]["value"] == "http://store:9000"
+        assert given["AWS_DEFAULT_REGION"]["value"] == "eu-central-1"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            key = given[name]["valueFrom"]["secretKeyRef"]
+            assert key == {"name": "birads", "key": name.lower().replace("_", "-")}
+
+
 def test_the_memory_of_a_compute_pod_suffices_for_the_limits_of_its_processes() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())["compute"]
     limit = int(re.fullmatch(r"(\d+)Gi", values["resources"]["limits"]["memory"])[1]) << 30

@@ -7,7 +7,6 @@ import pytest
 
 from birads_app import config, create_app
 from birads_app.config import SettingsError
-from birads_app.services.identity_provider import client_secret
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 
@@ -77,14 +76,31 @@ def test_half_an_identity_provider_is_refused(missing: str) -> None:
 
 def test_the_client_secret_may_come_from_a_file(tmp_path: Path) -> None:
     settings = config.read({**OIDC, "BIRADS_OIDC_CLIENT_SECRET": "by name"})
-    assert client_secret(settings) == "by name" and "by name" not in repr(settings)
+    assert config.oidc_client_secret(settings) == "by name" and "by name" not in repr(settings)
     assert settings.oidc_roles == (("admin", "a"), ("radiologist", "cn=readers"))
     file = tmp_path / "secret"
     settings = config.read({**OIDC, "BIRADS_OIDC_CLIENT_SECRET_FILE": str(file)})
-    with pytest.raises(SettingsError, match="which cannot be read"):
-        client_secret(settings)
+    with pytest.raises(SettingsError, match="a file that this account can read"):
+        config.oidc_client_secret(settings)
     file.write_text("in a file\n")
-    assert client_secret(settings) == "in a file"
+    assert config.oidc_client_secret(settings) == "in a file"
+
+
+def test_addresses_of_servers_may_come_from_files(tmp_path: Path) -> None:
+    file = tmp_path / "address"
+    for name, reader, address in (
+        ("DATABASE_URL", config.database_url, "postgresql://birads:Hidden-1@db/birads"),
+        ("REDIS_URL", config.redis_url, "redis://:Hidden-1@redis:6379/0"),
+    ):
+        settings = config.read({f"BIRADS_{name}_FILE": str(file)})
+        for content in (None, "", "https://:Hidden-1@host"):
+            file.unlink(missing_ok=True) if content is None else file.write_text(content)
+            with pytest.raises(SettingsError, match=f"BIRADS_{name}_FILE is .* has to be a file") as caught:
+                reader(settings)
+            assert "Hidden-1" not in caught.value.message
+        file.write_text(f"{address}\n")
+        assert reader(settings) == reader(config.read({f"BIRADS_{name}": address})) == address
+        assert reader(config.read({})) is None
 
 
 def test_an_error_never_shows_a_secret() -> None:

@@ -22,6 +22,8 @@ from birads_app.records.job_table import Job, JobKind, JobState
 from tests.support.factories import mammogram_dicom, mammogram_png
 from tests.support.redis_server import RedisServer, running
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:

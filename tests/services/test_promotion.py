@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from birads_app.model import bundles, registry
 from birads_app.records import audit_log, database
@@ -20,15 +20,13 @@ from birads_app.services import promotion
 def hashed(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count how often each file is hashed; hashing fails while the database's write lock is held."""
     shutil.copytree(folder / "birads-demo", folder / "second", copy_function=os.link)
-    with app.app_context():
-        file = database.engine().url.database
     counts: Counter[str] = Counter()
     verified = bundles._verified
 
     def counting(path: Path, expected: Any) -> bytes:
-        with sqlite3.connect(str(file), timeout=0, isolation_level=None) as other:
-            other.execute("BEGIN IMMEDIATE")
-            other.execute("ROLLBACK")
+        stored = database.of(app)
+        with stored.hurried() as other:
+            stored.lock_for_writing(other)
         counts["/".join(path.parts[-2:])] += 1
         return verified(path, expected)
 
@@ -66,7 +64,7 @@ def test_hashing_inside_a_write_lock_is_detected(app: Flask, folder: Path, hashe
     with (
         app.app_context(),
         database.writing() as current,
-        pytest.raises(sqlite3.OperationalError, match="locked"),
+        pytest.raises(OperationalError),
     ):
         audit_log.add(current, "anna", "promote model")
         current.flush()

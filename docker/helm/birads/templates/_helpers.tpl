@@ -29,6 +29,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- range $name, $key := dict "AWS_ACCESS_KEY_ID" "aws-access-key-id" "AWS_SECRET_ACCESS_KEY" "aws-secret-access-key" }}
 - {name: {{ $name }}, valueFrom: {secretKeyRef: {name: {{ $.Values.secret }}, key: {{ $key }}}}}
 {{- end }}
+- {name: AWS_DEFAULT_REGION, value: {{ .Values.files.region | quote }}}
 {{- if .Values.files.endpoint }}
 - {name: AWS_ENDPOINT_URL, value: {{ .Values.files.endpoint | quote }}}
 {{- end }}
