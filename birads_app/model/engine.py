@@ -145,7 +145,11 @@ def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
     import openvino
 
     core = openvino.Core()
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    options: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # each process would pin its threads to the same cores
+    }
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     compiled = core.compile_model(core.read_model(graph), "CPU", options)

@@ -1,5 +1,9 @@
 """Inference engines: agreement, and refusal of unsafe or invalid graphs."""
 
+import os
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +53,20 @@ def test_the_engines_agree(
     # In bfloat16 other cells may be the highest among nearly equal ones, and the head sees those.
     assert differences.max() < tolerance and differences.mean() < 0.02
     assert np.ptp(reference, axis=0).max() > 0.01  # different images, different answers
+
+
+def test_threads_may_run_on_any_core(bundle: Bundle, inputs: np.ndarray) -> None:
+    """Threads bound to cores would share them with those of other processes while other cores idle."""
+    running = open_engine(bundle, threads=1)
+    caller = threading.Thread(target=running.maps, args=(inputs,))
+    caller.start()
+    affinities = set()
+    while caller.is_alive():
+        for path in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):  # the thread has ended
+                affinities.add(frozenset(os.sched_getaffinity(int(path.name))))
+        time.sleep(0.01)
+    assert affinities == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_maps_have_a_cell_for_each_16_pixels_and_the_activation_of_the_location_head(
