@@ -19,6 +19,7 @@ from typing import Any
 from bench import pictures
 from bench.measurement import Measurement
 from bench.worker import peak_mb
+from birads_app.cluster import connection
 from birads_app.deid.pseudonyms import Pseudonyms
 from birads_app.model import bundles, registry
 from birads_app.scoring.partitions import listing_of
@@ -112,15 +113,7 @@ def _in_child(models: Path, count: int) -> ScoringMemory:
 
 def _timed(models: Path, data: Path, out: Path, workers: int, *, kills: bool = False) -> float:
     """Score the images on a running cluster, whose workers have not loaded the model; return the seconds."""
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-    ) as cluster:
+    with connection.local_cluster(workers) as cluster:
         address = cluster.scheduler_address
         with _killing(cluster, out) if kills else _nothing():
             start = perf_counter()

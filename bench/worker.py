@@ -53,6 +53,16 @@ class Served:
     password: str
 
     @property
+    def first(self) -> "Served":
+        """The server that is asked where any of an installation would do."""
+        return self
+
+    @property
+    def ports(self) -> list[int]:
+        """Its port."""
+        return [self.port]
+
+    @property
     def process(self) -> int:
         """Process of the worker."""
         return _only_child(self.master)
@@ -85,14 +95,14 @@ class Served:
 
     def jobs(self) -> dict[str, tuple[str, list[str]]]:
         """Return state and exams of all uploads that are read after the answer, by the ids of their jobs."""
-        rows = self._rows("SELECT id, state, CAST(exam_ids AS TEXT) FROM jobs WHERE kind = 'upload'")
+        rows = self.rows("SELECT id, state, CAST(exam_ids AS TEXT) FROM jobs WHERE kind = 'upload'")
         return {row[0]: (row[1], json.loads(row[2])) for row in rows}
 
     def exams(self) -> set[str]:
         """Return the ids of all stored exams."""
-        return {row[0] for row in self._rows("SELECT id FROM exams")}
+        return {row[0] for row in self.rows("SELECT id FROM exams")}
 
-    def _rows(self, query: str) -> Sequence[Any]:
+    def rows(self, query: str) -> Sequence[Any]:
         """Return the rows of a query, from the database of the settings."""
         address = self.environment.get("BIRADS_DATABASE_URL") or f"sqlite:///{self.instance / FILE_NAME}"
         engine = create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
@@ -130,7 +140,7 @@ class Served:
         """Return the memory of each process in MB; shared pages count in parts, once in the sum."""
         worker = self.process
         return {
-            f"{'web' if process == worker else work(process)} {process}": _proportional_mb(process)
+            f"{'web' if process == worker else work(process)} {process}": proportional_mb(process)
             for process in (worker, *descendants(worker))
         }
 
@@ -174,9 +184,9 @@ def another(served: Served, **settings: str) -> Iterator[Served]:
     """Run a further server with the settings of one that runs, on a port of its own."""
     port = _free_port()
     environment = served.environment | settings | {"PORT": str(port)}
-    log = served.log.with_name(f"server-{port}.log")
+    log, instance = served.log.with_name(f"server-{port}.log"), Path(environment["BIRADS_INSTANCE"])
     with _server(environment, port, "gunicorn.conf.py", log) as master:
-        yield replace(served, port=port, master=master, log=log, environment=environment)
+        yield replace(served, port=port, master=master, log=log, environment=environment, instance=instance)
 
 
 def multipart(files: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
@@ -270,7 +280,7 @@ def peak_mb(process: int | str) -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
 
 
-def _proportional_mb(process: int) -> float:
+def proportional_mb(process: int) -> float:
     """Return the proportional set size in MB; 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()

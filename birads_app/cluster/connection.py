@@ -17,7 +17,7 @@ from uuid import uuid4
 import click
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future, LocalCluster
 
 _ANSWER_S = 30.0
 # Tasks that wait at the scheduler for each thread of a worker, so that none is idle between two tasks.
@@ -61,31 +61,15 @@ def connected(scheduler: str | None, processes: int | None = None) -> Iterator[C
         Dask is not installed, no scheduler answers, or it has no worker.
     """
     try:
-        import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         raise ClusterError(
             "The packages for work on a cluster are missing. Install them: pip install -r requirements-cluster.txt"
         ) from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a restarted worker is no news
-    dask.config.set(
-        {"distributed.admin.low-level-log-length": 100}
-    )  # of each process, which fills with tasks
     if scheduler is None:
-        with (
-            tempfile.TemporaryDirectory(prefix="birads-workers-") as folder,
-            LocalCluster(
-                n_workers=processes or len(os.sched_getaffinity(0)),
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                memory_limit=0,
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
+        workers = processes or len(os.sched_getaffinity(0))
+        with local_cluster(workers) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
     try:
@@ -100,6 +84,33 @@ def connected(scheduler: str | None, processes: int | None = None) -> Iterator[C
                 f"The scheduler at {scheduler} has no worker. Start some: dask worker {scheduler} --nthreads 1"
             ) from None
         yield client
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start single-threaded worker processes on this machine, which end with the block."""
+    import dask
+    from distributed import LocalCluster
+
+    settings = {
+        "distributed.admin.low-level-log-length": 100,  # of each process, which fills with tasks
+        "distributed.worker.profile.enabled": False,  # it takes a tenth of a core for each worker
+    }
+    with (
+        dask.config.set(settings),
+        tempfile.TemporaryDirectory(prefix="birads-workers-") as folder,
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            local_directory=folder,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def check_workers(
@@ -147,7 +158,8 @@ def run_all(
     """Call ``function(*given, task)`` on the workers; yield each result once it is there, in no particular order.
 
     However many tasks there are, only some for each worker are at the scheduler, and no result stays in memory. The
-    task of a worker that is killed is repeated by another one.
+    task of a worker that is killed is repeated by another one. If that happens again and again, the tasks of these
+    workers are repeated at the end, one at a time, so that only a task that ends its workers by itself has no result.
 
     Raises
     ------
@@ -156,10 +168,11 @@ def run_all(
     Exception
         Raised by the function.
     """
-    from distributed import CancelledError, KilledWorker, as_completed
+    from distributed import CancelledError, as_completed
 
     run, source = uuid4().hex[:8], enumerate(tasks)
     waiting: dict[str, Task] = {}
+    suspects: list[Task] = []
     done = as_completed(loop=client.loop)
 
     def fill() -> None:
@@ -169,24 +182,41 @@ def run_all(
             number, task = next(source, (0, None))
             if task is None:
                 return
-            key = f"{function.__name__}-{run}-{number}"
-            waiting[key] = task
-            done.add(client.submit(function, *given, task, key=key, pure=False))
+            future = submit(task, str(number))
+            waiting[str(future.key)] = task
+            done.add(future)
+
+    def submit(task: Task, number: str) -> Future[Result]:
+        key = f"{function.__name__}-{run}-{number}"
+        return client.submit(function, *given, task, key=key, pure=False)
 
     try:
         fill()
         for future in done:
-            task = waiting.pop(future.key)
-            try:
-                result = future.result()
-            except KilledWorker:
-                result = None
-            future.release()
-            yield Done(task, result)
+            task = waiting.pop(str(future.key))
+            if (result := _result_of(future)) is None:
+                suspects.append(task)
+            else:
+                yield Done(task, result)
             del result  # as large as the features of many images
             fill()
+        for number, task in enumerate(suspects):
+            yield Done(task, _result_of(submit(task, f"alone-{number}")))
     except (CancelledError, OSError) as error:
         raise ClusterError(f"The connection to the scheduler was lost ({type(error).__name__}).") from None
+
+
+def _result_of(future: Future[Result]) -> Result | None:
+    """Return the result of a task, which then leaves the cluster; None if its workers ended, again and again."""
+    from distributed import KilledWorker
+
+    try:
+        result: Result = future.result()
+        return result
+    except KilledWorker:
+        return None
+    finally:
+        future.release()
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from birads_app.cluster.connection import local_cluster
+
 pytest.importorskip("distributed", reason="the packages of requirements-cluster.txt are not installed")
 pytest.importorskip("pyarrow", reason="the packages of requirements-cluster.txt are not installed")
 
@@ -25,11 +27,7 @@ def config(config: dict[str, object], tiny_models: Path, tmp_path: Path) -> dict
 @pytest.fixture(scope="session")
 def scheduler() -> Iterator[str]:
     """Start a cluster of two worker processes on this machine; return its address."""
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
-    ) as cluster:
+    with local_cluster(2) as cluster:
         yield cluster.scheduler_address
 
 

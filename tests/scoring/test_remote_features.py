@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
 
-from birads_app.cluster.connection import WorkerDiffers
+from birads_app.cluster.connection import WorkerDiffers, local_cluster
 from tests.support.factories import mammogram_png
 from training.config import Site
 from training.data.dataset import listing
@@ -71,13 +70,7 @@ def test_a_killed_worker_costs_nothing_but_time(
     here = _extracted(loaded, backbone, DenseHead(), tmp_path / "here", None)
     monkeypatch.setattr(remote_features, "_BATCHES", 1)
     store, killed = tmp_path / "there" / "features", []
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        memory_limit=0,
-    ) as cluster:
+    with local_cluster(2) as cluster:
 
         def kill() -> None:
             while not list(store.glob("*/rows-*")):

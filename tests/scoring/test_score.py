@@ -20,6 +20,8 @@ from tests.support.dicomweb_archive import Archive
 from tests.support.factories import mammogram_png
 from tests.support.http_server import http_server
 
+pytestmark = pytest.mark.slow  # several processes with the libraries of a cluster
+
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:

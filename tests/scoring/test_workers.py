@@ -15,7 +15,14 @@ from distributed import LocalCluster
 from flask import Flask
 
 from birads_app.cluster import connection
-from birads_app.cluster.connection import ClusterError, WorkerDiffers, check_workers, connected, run_all
+from birads_app.cluster.connection import (
+    ClusterError,
+    WorkerDiffers,
+    check_workers,
+    connected,
+    local_cluster,
+    run_all,
+)
 from birads_app.scoring import scorer
 from tests.scoring.conftest import Score
 from tests.support.archives import rows_of
@@ -73,9 +80,7 @@ def test_a_killed_worker_costs_nothing_but_time(
     score: Score, alone: list[dict[str, object]], pictures: Path, tmp_path: Path
 ) -> None:
     out, killed = tmp_path / "killed", []
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", memory_limit=0
-    ) as cluster:
+    with local_cluster(2) as cluster:
 
         def kill() -> None:
             killed.append(cluster.workers[0].pid)
@@ -164,6 +169,26 @@ def _deadly(number: int) -> int:
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def test_a_task_that_only_shares_its_workers_with_a_deadly_one_is_done() -> None:
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+        ) as cluster,
+        connected(cluster.scheduler_address) as client,
+    ):
+        results = {one.task: one.result for one in run_all(client, _deadly_after_a_moment, range(4))}
+    assert results == {0: 0, 1: 1, 2: 4, 3: None}
+
+
+def _deadly_after_a_moment(number: int) -> int:
+    time.sleep(1 if number == 3 else 3)
+    return _deadly(number)
 
 
 def test_few_tasks_are_at_the_scheduler_however_many_there_are(scheduler: str) -> None:
