@@ -94,10 +94,10 @@ def _places(blocks: np.ndarray, marks: Marks, shape: tuple[int, ...]) -> Iterato
         for axis, count in enumerate(shape)
     )
     # There are blocks without a stored pixel if stored pixels are not square.
-    selected = np.argwhere(blocks & (np.diff(tops) > 0)[:, None] & (np.diff(lefts) > 0))
+    selected = np.flatnonzero(blocks & (np.diff(tops) > 0)[:, None] & (np.diff(lefts) > 0))
     step, at_once = np.arange(marks.side), max(1, _PLACES_AT_ONCE // marks.side**2)
     for first in range(0, len(selected), at_once):
-        row, column = selected[first : first + at_once].T
+        row, column = np.divmod(selected[first : first + at_once], blocks.shape[1])
         rows = np.minimum(tops[row, None] + step, tops[row + 1, None] - 1)
         columns = np.minimum(lefts[column, None] + step, lefts[column + 1, None] - 1)
         yield (rows[:, :, None] * shape[1] + columns[:, None, :]).ravel()
