@@ -18,6 +18,8 @@ from training.engine.backbone import BACKBONES, freeze_backbone, keras_backbone,
 from training.engine.freeze import resized, serialised
 from training.engine.keras_import import import_keras
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:

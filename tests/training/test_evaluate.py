@@ -42,6 +42,7 @@ def test_figures_equal_those_of_scikit_learn(seed: int) -> None:
         "recall": recall,
         "f1": f1,
         "kappa": cohen_kappa_score(labels, named, weights="quadratic"),
+        "kappa_from_3": cohen_kappa_score(labels[labels > 0], named[labels > 0].clip(1), weights="quadratic"),
     }
     assert {name: figure.value for name, figure in found.figures.items()} == pytest.approx(expected)
     assert found.majority == pytest.approx(np.bincount(labels).max() / 90)
@@ -84,6 +85,14 @@ def test_screening_figures_equal_a_manual_calculation() -> None:
     assert values == pytest.approx(
         {"sensitivity": 3 / 4, "specificity": 4 / 6, "ppv": 3 / 5, "recall_rate": 0.5, "auc": 17 / 24}
     )
+
+
+def test_kappa_from_category_3_on_needs_lower_categories_and_two_higher_ones() -> None:
+    patients, two = list("abcd"), np.eye(2)[[0, 1, 1, 0]]
+    assert "kappa_from_3" not in evaluate(two, two, np.array([0, 1, 0, 1]), patients, "45").figures
+    assert "kappa_from_3" not in evaluate(two, two, np.array([0, 1, 0, 1]), patients, "23").figures
+    three = np.eye(3)[[0, 1, 2, 1]]
+    assert "kappa_from_3" not in evaluate(three, three, np.array([0, 1, 1, 0]), patients, "134").figures
 
 
 def test_undefined_figures_are_omitted() -> None:

@@ -67,8 +67,9 @@ def start(network: str) -> tuple[object, TrainedNetwork, finetune.FineTuningData
 
 @pytest.mark.parametrize(
     ("network", "rate", "epochs"),
-    [("tiny", 1e-3, 3), pytest.param("resnet50", 1e-4, 2, marks=pytest.mark.slow)],
+    [("tiny", 1e-3, 3), ("resnet50", 1e-4, 2)],
 )
+@pytest.mark.slow
 def test_late_stages_change_and_early_stages_and_normalisation_do_not(
     network: str, rate: float, epochs: int, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ from training.heads.pooling import POOLINGS
 from training.phantoms.generate import write_set
 from training.pipeline import train
 
+pytestmark = pytest.mark.slow
+
 MAP_SHAPE = (4, 4, 32)
 CLASSES = 3
 NETWORKS = ["dense", "cnn-lstm", "conv-transformer"]

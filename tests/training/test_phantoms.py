@@ -240,6 +240,7 @@ def test_dicom_images_of_a_patient_share_the_study_only() -> None:
     assert all(dataset.StudyInstanceUID.is_valid for dataset in datasets)
 
 
+@pytest.mark.slow
 def test_twenty_images_a_second_are_written_on_one_core(tmp_path: Path) -> None:
     generate.write_set(tmp_path / "warm", 1, 0)
     rates = []

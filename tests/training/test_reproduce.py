@@ -197,6 +197,7 @@ def test_an_interrupted_reproduction_continues_with_the_same_result(tmp_path: Pa
     assert not (tmp_path / "kept").exists()
 
 
+@pytest.mark.slow
 def test_weights_up_to_conv4_give_the_feature_maps_of_conv4(tmp_path: Path) -> None:
     import keras
 
@@ -212,6 +213,7 @@ def test_weights_up_to_conv4_give_the_feature_maps_of_conv4(tmp_path: Path) -> N
     assert not ends_at_conv4("resnet50", "imagenet")
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     import keras
 

@@ -10,14 +10,15 @@ import hashlib
 import os
 import struct
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from birads_app.compute.side_by_side import side_by_side
 from birads_app.imaging import quality
 from birads_app.model import preprocess
 from birads_app.model.preprocess import DEFAULT_SIZE, InputSize, ModelInput
@@ -145,12 +146,18 @@ class ImageLoader:
         wanted : tells by the header which files are needed; called from threads. None if all are
         """
         batch: list[_Found] = []
-        for found in _in_threads(examples, lambda example: self._load_one(example, wanted)):
-            batch.append(found)
-            if len(batch) == _CACHE_BATCH:
-                self._remember(batch)
-                yield from (one.seen for one in batch)
-                batch = []
+        with (
+            ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+            progress.steps("images", len(examples), "image") as bar,
+        ):
+            load = partial(self._load_one, wanted=wanted)
+            for found in side_by_side(load, examples, pool, ahead=_IN_FLIGHT):
+                bar.step()
+                batch.append(found)
+                if len(batch) == _CACHE_BATCH:
+                    self._remember(batch)
+                    yield from (one.seen for one in batch)
+                    batch = []
         self._remember(batch)
         yield from (one.seen for one in batch)
 
@@ -255,24 +262,6 @@ class _Found:
     digest: bytes = b""
     image: ModelInput | None = None
     outline: np.ndarray | None = None
-
-
-def _in_threads(examples: Sequence[Example], work: Callable[[Example], _Found]) -> Iterator[_Found]:
-    """Yield results in order, working a bounded number ahead of the consumer."""
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    waiting: deque[Future[_Found]] = deque()
-    try:
-        with progress.steps("images", len(examples), "image") as bar:
-            for example in examples:
-                waiting.append(pool.submit(work, example))
-                if len(waiting) >= _IN_FLIGHT:
-                    yield waiting.popleft().result()
-                    bar.step()
-            while waiting:
-                yield waiting.popleft().result()
-                bar.step()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _content(mask: Path) -> bytes:

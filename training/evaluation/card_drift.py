@@ -15,7 +15,9 @@ from training.evaluation.bootstrap import Interval
 
 # Figures that are compared: the name of each, and its place in an evaluation record.
 _PLACES: dict[str, tuple[str, ...]] = {
-    **{name: ("figures", name) for name in ("accuracy", "precision", "recall", "f1", "kappa")},
+    **{
+        name: ("figures", name) for name in ("accuracy", "precision", "recall", "f1", "kappa", "kappa_from_3")
+    },
     **{name: ("screening", name) for name in ("sensitivity", "specificity", "ppv", "recall_rate", "auc")},
     "ece": ("after", "ece"),
     "brier": ("after", "brier"),

@@ -55,7 +55,8 @@ class PredictionSets:
 class Evaluation:
     """Figures on the test set.
 
-    figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic)
+    figures : by name: accuracy, precision, recall, f1 (macro), kappa (quadratic), and kappa_from_3, that of images of
+        category 3 or higher, where it is defined
     recall_of, auc_of, curve_of : by category: its recall, and its ROC curve against all others with the
         area under it; left out if the test set has no image of the category, or only such images
     screening : sensitivity, specificity, ppv, recall_rate and auc at BI-RADS 4 or higher; left out if the test
@@ -119,7 +120,7 @@ def evaluate(
         classes=tuple(classes),
         images=len(labels),
         patients=samples.patients,
-        figures=intervals(measures(matrices)),
+        figures=intervals({**measures(matrices), **per_category.kappa_from_3(matrices, classes)}),
         recall_of=intervals(per_category.category_recalls(matrices, classes)),
         auc_of=intervals({code: roc.area(samples, *scored) for code, scored in against_rest.items()}),
         curve_of={code: curve for code, curve in curves.items() if curve},

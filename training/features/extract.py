@@ -5,10 +5,12 @@ images.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from birads_app.compute.side_by_side import side_by_side
 from birads_app.model import preprocess
 from birads_app.model.preprocess import ModelInput
 from training import progress
@@ -172,12 +174,14 @@ class _FeatureMaker:
                 self._site.scheduler,
             )
             return
-        for batch in _batches(digests, count):
-            grey = self._prepared.grey(batch)[:].reshape(-1, *self._prepared.size)
-            yield (
-                batch,
-                rows_of(self._extractor.maps(preprocess.standardise(grey)), self._kind, self._channel),
-            )
+        # Rows are made and kept while the next batch passes the backbone.
+        with ThreadPoolExecutor(1) as pool:
+            for batch, maps in side_by_side(self._through_backbone, _batches(digests, count), pool, ahead=1):
+                yield batch, rows_of(maps, self._kind, self._channel)
+
+    def _through_backbone(self, digests: Sequence[bytes]) -> tuple[Sequence[bytes], np.ndarray]:
+        grey = self._prepared.grey(digests)[:].reshape(-1, *self._prepared.size)
+        return digests, self._extractor.maps(preprocess.standardise(grey))
 
     def _keep(self, digests: Sequence[bytes], rows: FeatureRows) -> None:
         """Store rows; the head's last, by which an image counts as known."""

@@ -17,6 +17,7 @@ FIGURE_NAMES = {
     "recall": "Recall (macro)",
     "f1": "F1 (macro)",
     "kappa": "Quadratic kappa",
+    "kappa_from_3": "Quadratic kappa of BI-RADS 3 or higher",
 }
 SCREENING_NAMES = {
     "sensitivity": "Sensitivity at 4 or higher",
