@@ -23,6 +23,7 @@ from bench import (
     overload,
     pacs,
     score,
+    service_kills,
     serving,
     sizes,
     worklist,
@@ -46,6 +47,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "bombs": bombs.measure,
     "mutations": mutations.measure,
     "kills": kills.measure,
+    "service-kills": service_kills.measure,
+    "service-overload": overload.measure_services,
     "score": score.measure,
     "score-memory": score.measure_memory,
 }
@@ -78,12 +81,19 @@ def _options() -> argparse.Namespace:
         "--rounds", type=int, default=7, help="repetitions of the serving benchmark; the median is reported"
     )
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="benchmarks to run (default: all)")
-    parser.add_argument("--clients", type=int, default=32, help="clients of the overload benchmark")
-    parser.add_argument("--seconds", type=float, default=300, help="duration of the overload benchmark")
+    parser.add_argument("--clients", type=int, default=32, help="clients of the overload benchmarks")
+    parser.add_argument("--seconds", type=float, default=300, help="duration of the overload benchmarks")
     parser.add_argument("--files", type=int, default=2000, help="damaged files of the mutations benchmark")
     parser.add_argument("--images", type=int, default=2000, help="images of the score benchmark")
     parser.add_argument("--many", type=int, default=100_000, help="files of the score-memory benchmark")
-    parser.add_argument("--kills", type=int, default=100, help="killed processes of the kills benchmark")
+    parser.add_argument("--kills", type=int, default=100, help="killed processes of the kills benchmarks")
+    parser.add_argument("--exams", type=int, default=1_000_000, help="exams of the worklist benchmark")
+    parser.add_argument(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="that of the worklist benchmark",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the damages and kills")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     return parser.parse_args()

@@ -1,6 +1,7 @@
 """Clients of a served API: uploads with a key, repeated as the answers say."""
 
 import http.client
+import itertools
 import json
 import secrets
 import threading
@@ -10,8 +11,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
-
-from bench import worker
 
 
 @dataclass
@@ -67,12 +66,19 @@ def send(
         return Answer(0, b"", None)
 
 
-def upload(port: int, token: str, body: bytes, boundary: str, found: Uploads, until: float) -> bool:
-    """Send an exam, again after the time that a refusal names; True once it is acknowledged, before ``until``."""
-    key = secrets.token_hex(16)
+def upload(
+    ports: Sequence[int], token: str, body: bytes, boundary: str, found: Uploads, until: float
+) -> bool:
+    """Send an exam, again after the time that a refusal names; True once it is acknowledged, before ``until``.
+
+    Parameters
+    ----------
+    ports : of the servers, of which each attempt takes another one
+    """
+    key, attempts = secrets.token_hex(16), itertools.count(secrets.randbelow(len(ports)))
     while True:
         start = time.monotonic()
-        answer = send(port, token, body, boundary, key)
+        answer = send(ports[next(attempts) % len(ports)], token, body, boundary, key)
         with found.lock:
             found.statuses[answer.status] += 1
             if answer.status == 201:
@@ -86,12 +92,14 @@ def upload(port: int, token: str, body: bytes, boundary: str, found: Uploads, un
         time.sleep(float(answer.wait or 1))
 
 
-def upload_later(port: int, token: str, body: bytes, boundary: str) -> str:
-    """Send an exam to be read later, again until it is accepted; return the id of its job."""
-    key = secrets.token_hex(16)
-    while (answer := send(port, token, body, boundary, key, later=True)).status != 202:
+def upload_later(ports: Sequence[int], token: str, body: bytes, boundary: str) -> str:
+    """Send an exam to be read later, again until it is accepted; return the id of its job. ``ports`` as above."""
+    key, attempts = secrets.token_hex(16), itertools.count(secrets.randbelow(len(ports)))
+    while True:
+        answer = send(ports[next(attempts) % len(ports)], token, body, boundary, key, later=True)
+        if answer.status == 202:
+            return str(json.loads(answer.content)["id"])
         time.sleep(float(answer.wait or 1))
-    return str(json.loads(answer.content)["id"])
 
 
 def ids(answer: dict[str, Any]) -> list[str]:
@@ -100,14 +108,14 @@ def ids(answer: dict[str, Any]) -> list[str]:
 
 
 def upload_for(
-    served: worker.Served, tokens: Sequence[str], body: bytes, boundary: str, clients: int, seconds: float
+    ports: Sequence[int], tokens: Sequence[str], body: bytes, boundary: str, clients: int, seconds: float
 ) -> Uploads:
     """Upload with some clients at a time for some seconds."""
     found, until = Uploads(), time.monotonic() + seconds
 
     def client(number: int) -> None:
         while time.monotonic() < until:
-            upload(served.port, tokens[number % len(tokens)], body, boundary, found, until)
+            upload(ports, tokens[number % len(tokens)], body, boundary, found, until)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:

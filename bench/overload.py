@@ -4,18 +4,22 @@ import argparse
 import http.cookiejar
 import re
 import secrets
+import tempfile
 import threading
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from bench import clients, exam, worker
+from bench import clients, exam, services, worker
 from bench.measurement import Measurement
+from bench.services import Installation
 
+Site = worker.Served | Installation
 ACCOUNTS = 4
 REQUIRED_PAGE_S, REQUIRED_SHARE, REQUIRED_MB, REQUIRED_GROWTH_MB = 1.0, 0.85, 700.0, 1.0
 _FIRST_S = 1.0  # for an exam of each client, which starts all processes
@@ -66,26 +70,39 @@ class Memory:
 
 def measure(options: argparse.Namespace) -> Iterator[Measurement]:
     """Let many clients upload a four-view exam for some minutes, while a reader opens pages."""
+    with worker.serving(options.models) as served:
+        yield from _measured(served, options)
+
+
+def measure_services(options: argparse.Namespace) -> Iterator[Measurement]:
+    """The same with two web servers and two compute processes, on PostgreSQL, Redis and a bucket."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        services.running(options.models, Path(folder)) as site,
+    ):
+        yield from _measured(site, options)
+
+
+def _measured(site: Site, options: argparse.Namespace) -> Iterator[Measurement]:
     boundary = secrets.token_hex(16)
     body = worker.multipart(exam.film_exam(), boundary)
     pages: list[float] = []
     memory, ended = Memory([], []), threading.Event()
-    with worker.serving(options.models) as served:
-        tokens = [served.add_account(f"modality{number}") for number in range(ACCOUNTS)]
-        at_once = served.uploads_at_once
-        first = _load(served, tokens, body, boundary, at_once, _FIRST_S)
-        alone = _load(served, tokens, body, boundary, at_once, _ALONE_S)
-        watchers = [
-            threading.Thread(target=_read_pages, args=(served, pages, ended)),
-            threading.Thread(target=_note_memory, args=(served, memory, ended)),
-        ]
-        for thread in watchers:
-            thread.start()
-        load = _load(served, tokens, body, boundary, options.clients, options.seconds, ended)
-        for thread in watchers:
-            thread.join()
-        stored = served.exams()
-        peak = served.peak_mb()
+    tokens = [site.first.add_account(f"modality{number}") for number in range(ACCOUNTS)]
+    at_once = site.uploads_at_once
+    first = _load(site, tokens, body, boundary, at_once, _FIRST_S)
+    alone = _load(site, tokens, body, boundary, at_once, _ALONE_S)
+    watchers = [
+        threading.Thread(target=_read_pages, args=(site.first, pages, ended)),
+        threading.Thread(target=_note_memory, args=(site, memory, ended)),
+    ]
+    for thread in watchers:
+        thread.start()
+    load = _load(site, tokens, body, boundary, options.clients, options.seconds, ended)
+    for thread in watchers:
+        thread.join()
+    stored = site.first.exams()
+    peak = site.peak_mb()
     acknowledged = [upload for one in (first, alone, load) for upload in one.uploads.acknowledged]
     print(
         f"answers: {dict(sorted(load.uploads.statuses.items()))}; all pictures {load.settled_s:.0f} s later"
@@ -117,7 +134,7 @@ def measure(options: argparse.Namespace) -> Iterator[Measurement]:
 
 
 def _load(
-    served: worker.Served,
+    site: Site,
     tokens: Sequence[str],
     body: bytes,
     boundary: str,
@@ -127,11 +144,11 @@ def _load(
 ) -> Load:
     """Upload with a number of clients at a time, then wait for the pictures; ``ended`` is set in between."""
     start = time.monotonic()
-    uploads = clients.upload_for(served, tokens, body, boundary, number, seconds)
+    uploads = clients.upload_for(site.ports, tokens, body, boundary, number, seconds)
     answered = time.monotonic()
     if ended is not None:
         ended.set()
-    served.settle()
+    site.settle()
     return Load(uploads, answered - start, time.monotonic() - answered)
 
 
@@ -163,9 +180,9 @@ def _read_pages(served: worker.Served, pages: list[float], ended: threading.Even
             pages.append(time.monotonic() - start)
 
 
-def _note_memory(served: worker.Served, memory: Memory, ended: threading.Event) -> None:
+def _note_memory(site: Site, memory: Memory, ended: threading.Event) -> None:
     """Note the memory until the load ends."""
     start = time.monotonic()
     while not ended.wait(_STEP_S):
         memory.seconds.append(time.monotonic() - start)
-        memory.processes.append(served.memory_mb())
+        memory.processes.append(site.memory_mb())
