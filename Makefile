@@ -35,15 +35,15 @@ demo-model: $(RUNTIME) ## Train the demonstration model again: make demo-model D
 ##@ Develop
 
 .PHONY: test
-test: $(DEV) chromium pacs test-js ## Run all tests but the slow ones, with browser and PACS: make test [ARGS="tests/web -k login"]
-	$(PYTEST) -m "not slow and not image" $(ARGS)
+test: $(DEV) chromium pacs servers test-js ## Run all tests but the slow ones, with browser and PACS: make test [ARGS="tests/web -k login"]
+	$(PYTEST) -m "not slow and not image and not services" $(ARGS)
 
 .PHONY: test-full
-test-full: $(DEV) chromium pacs servers ## Run the tests that have an instance folder on PostgreSQL: make test-full [ARGS="tests/web"]
+test-full: $(DEV) chromium pacs servers ## Run those with an instance folder on PostgreSQL, Redis and S3: make test-full [ARGS="tests/web"]
 	BIRADS_TEST_SERVICES=1 $(PYTEST) -m "not slow and not image" $(ARGS)
 
 .PHONY: test-slow
-test-slow: $(DEV) chromium pacs ## Run the slow tests: make test-slow [ARGS="tests/training"]
+test-slow: $(DEV) chromium pacs servers ## Run the slow tests: make test-slow [ARGS="tests/training"]
 	$(PYTEST) -m slow $(ARGS)
 
 .PHONY: test-js

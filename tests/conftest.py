@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from argon2 import PasswordHasher
@@ -29,6 +30,9 @@ from birads_app.model import registry
 from birads_app.model.predictor import ModelSource
 from birads_app.records import database, migrate, users
 from tests.support import servers, shared_caches, unsynced
+
+if TYPE_CHECKING:
+    from tests.support.object_store import ObjectStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -113,14 +117,23 @@ def _model_source(tiny_models: Path) -> ModelSource:
     return source
 
 
+@pytest.fixture(scope="module")
+def store() -> Iterator["ObjectStore"]:
+    """Return a running S3-compatible store, whose address and credentials are in the environment."""
+    from tests.support import object_store
+
+    with object_store.running() as running:
+        yield running
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> dict[str, object]:
+def config(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, object]:
     """Return the configuration of the test's application."""
     return {
         "BIRADS_INSTANCE": str(tmp_path / "instance"),
         "BIRADS_MODELS": str(tmp_path / "models"),
         "BIRADS_COMPUTE_PROCESSES": "0",
-        **servers.settings_of(tmp_path / "instance"),
+        **servers.settings_of(tmp_path / "instance", made="app" not in request.fixturenames),
         "TESTING": True,
         "WTF_CSRF_ENABLED": False,
     }

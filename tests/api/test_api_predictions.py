@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from birads_app.records import database, exams
+from birads_app.records import exams
 from tests.support.factories import bearer, mammogram_dicom, mammogram_png, post_files, sign_in
+from tests.support.stored_content import everything
 
 pytestmark = pytest.mark.usefixtures("serving_app")
 URL = "/api/v1/predictions"
@@ -112,9 +113,7 @@ def test_original_file_names_are_returned_once_and_not_stored(
     answer = post_files(client, token, ("../../etc/Doe Jane\u202e.png", mammogram_png()))
     assert answer.json["images"][0]["file"] == "Doe Jane.png"
     assert client.get(answer.location, headers=bearer(token)).json["images"][0]["file"] == "file-1.png"
-    with app.app_context():
-        database.session().connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        stored = b"".join(path.read_bytes() for path in Path(app.instance_path).rglob("*") if path.is_file())
+    stored = b"".join(content for _, content in everything(Path(app.instance_path)))
     assert b"Doe Jane" not in stored and "Doe Jane" not in caplog.text
 
 

@@ -189,6 +189,7 @@ def test_many_wrong_tokens_are_refused_and_a_right_one_never(app: Flask, client:
     assert client.get("/api/v1/exams", headers=bearer("wrong")).status_code == 401
 
 
+@pytest.mark.sqlite
 def test_tokens_of_earlier_versions_read_and_upload_for_90_days(app: Flask, client: FlaskClient) -> None:
     token = token_of(app)
     with app.app_context():

@@ -5,7 +5,6 @@ Meanwhile keys are mistaken, pages are loaded again, the connection is lost, and
 
 import io
 import re
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from playwright.sync_api import Browser, Page, Response, expect
 from pypdf import PdfReader
 from server import Server, serve
 
-from birads_app.records.database import FILE_NAME
 from birads_app.terms.categories import CATEGORIES
-from tests.support import factories
+from tests.support import factories, servers
 
 EXAM_URL = re.compile(r"/exams/[0-9a-f]{32}(\?signed=\d+)?(#assessment)?$")
 READER, AUDITOR = "anna", "otto"
@@ -129,10 +127,9 @@ def traces() -> list[str]:
 
 def search_for_the_result(page: Page, server: Server) -> None:
     """Load the page again, and search its words, attributes, styles and all answers for the AI result."""
-    with sqlite3.connect(server.console.parent / "instance" / FILE_NAME) as database:
-        (exam,) = re.findall(r"exams/([0-9a-f]{32})", page.url)
-        query = "SELECT category, certainty FROM exams WHERE id = ?"
-        ((category, probability),) = database.execute(query, (exam,))
+    (exam,) = re.findall(r"exams/([0-9a-f]{32})", page.url)
+    query = f"SELECT category, certainty FROM exams WHERE id = '{exam}'"
+    ((category, probability),) = servers.query(server.console.parent / "instance", query)
     page.wait_for_load_state("networkidle")
     answers: list[Response] = []
 

@@ -193,7 +193,7 @@ def test_strips_are_refused(shape: tuple[int, int]) -> None:
     assert "narrow strip" in refusal(cv2.resize(phantom(), shape[::-1]))
 
 
-@pytest.mark.parametrize("size", [150, 300, 1024])
+@pytest.mark.parametrize("size", [150, 300, pytest.param(1024, marks=pytest.mark.slow)])
 def test_phantoms_are_accepted(size: int) -> None:
     for _, image in patients(8, 11, size):
         check(mammogram((image.pixels.astype(np.uint32) * 65535 // WHITE).astype(np.uint16)))

@@ -7,13 +7,13 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from birads_app.pacs import worker
-from birads_app.records import audit_log, exam_bin, exams, identities, outbox, worklist
-from birads_app.records.database import FILE_NAME
+from birads_app.records import audit_log, exam_bin, identities, outbox, worklist
 from birads_app.records.schema import Exam, Role
 from tests.api.test_openapi import check
 from tests.pacs.test_objects_left_out import received
 from tests.pacs.test_spool import arrive, mammogram
 from tests.support.factories import PASSWORD, bearer, make_token, make_user, sign_in
+from tests.support.stored_content import everything, of_database
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 
@@ -55,7 +55,7 @@ def test_everybody_sees_that_and_administrators_see_both_versions(
     assert answer["needs_attention"] and "patient ID" in answer["attention"][0]
     pages = [client.get("/").text, client.get(f"/exams/{exam.id}").text, str(answer)]
     assert all("patient ID" in page for page in pages)
-    stored = b"".join(path.read_bytes() for path in Path(app.instance_path).rglob("*") if path.is_file())
+    stored = b"".join(content for _, content in everything(Path(app.instance_path)))
     for secret in ("NOTFALL-7", "KNOWN-4711", "Secretname"):
         assert not any(secret in page for page in pages) and secret not in caplog.text
         assert secret.encode() not in stored
@@ -163,7 +163,7 @@ def test_erasing_the_exam_deletes_all_versions_and_the_study_can_come_again(exam
     with app.app_context():
         exam_bin.put(exam.id, "anna", "Test.")
         exam_bin.erase(exam.id, "anna", at_once=True)
-        assert b"NOTFALL" not in (exams.files.root().parent / FILE_NAME).read_bytes()
+        assert b"NOTFALL" not in of_database()
         arrive(*views(*[{"PatientID": "KNOWN-4711"}] * 4))
         worker.ingest_stable_studies(0)
         (again,) = worklist.page(worklist.Query(list="all")).items

@@ -77,7 +77,7 @@ ARROWS = {
         *OUTER,
     ),
     "birads_app.cli": ("birads_app.cli", "birads_app.api.compute_worker", "birads_app.scoring", *OUTER),
-    "training": ("training", "birads_app.cluster", "birads_app.svg", *MODEL),
+    "training": ("training", "birads_app.cluster", "birads_app.svg", "birads_app.compute", *MODEL),
     "training.cli": (
         "training",
         "birads_app.cluster",

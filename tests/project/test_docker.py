@@ -205,6 +205,15 @@ def test_compose_passes_on_every_setting() -> None:
     assert passed["receive-tier"] == passed["receive"] | stores
 
 
+def test_all_tiers_reach_the_store() -> None:
+    for name in ("migrate", "web-tier", "compute", "receive-tier"):
+        service, given = compose()[name], defaults(name)
+        assert given["AWS_ENDPOINT_URL"] == "http://store:8333" and given["AWS_DEFAULT_REGION"]
+        assert given["BIRADS_FILES_URL"].startswith("s3://")
+        folder = given["AWS_SHARED_CREDENTIALS_FILE"].rpartition("/")[0]
+        assert any(volume.endswith(f":{folder}:ro") for volume in service["volumes"]), name
+
+
 def test_files_with_secrets_are_mounted_where_the_documents_say() -> None:
     file = re.search(
         r"BIRADS_OIDC_CLIENT_SECRET_FILE=(\S+)/", (ROOT / "docs" / "administration.md").read_text()

@@ -5,6 +5,7 @@ import pytest
 from tests.support import language
 
 
+@pytest.mark.slow
 def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
     openings = language.misleading_docstrings()
     assert len(openings) < language.MAX_OPENINGS * len(language.docstrings()), openings

@@ -11,15 +11,24 @@ from sqlalchemy.exc import OperationalError
 from birads_app.records import database
 
 
+def disk_full(dialect: str) -> Exception:
+    """Return the error of a driver when the disk is full."""
+    if dialect == "sqlite":
+        reason = sqlite3.OperationalError("database or disk is full")
+        reason.sqlite_errorcode = sqlite3.SQLITE_FULL
+        return reason
+    from psycopg.errors import DiskFull
+
+    return DiskFull("could not extend file: No space left on device")
+
+
 @contextmanager
 def full_disk(app: Flask) -> Iterator[None]:
     """Let every write fail as on a full disk: when its transaction is to be stored."""
 
     def refuse(connection: Connection) -> None:
         if connection.get_execution_options().get("birads_write"):
-            reason = sqlite3.OperationalError("database or disk is full")
-            reason.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise OperationalError("COMMIT", None, reason)
+            raise OperationalError("COMMIT", None, disk_full(connection.dialect.name))
 
     with app.app_context():
         engine = database.engine()
@@ -32,10 +41,12 @@ def full_disk(app: Flask) -> Iterator[None]:
 
 @contextmanager
 def read_only_disk(app: Flask) -> Iterator[None]:
-    """Let SQLite refuse every write."""
+    """Let the database refuse every write."""
 
     def lock(connection: Connection) -> None:
-        connection.connection.dbapi_connection.execute("PRAGMA query_only = ON")
+        on_sqlite = connection.dialect.name == "sqlite"
+        statement = "PRAGMA query_only = ON" if on_sqlite else "SET TRANSACTION READ ONLY"
+        connection.connection.dbapi_connection.execute(statement)
 
     with app.app_context():
         engine = database.engine()

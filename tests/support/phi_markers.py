@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from tests.support.factories import breast, dicom, dicom_bytes
+from tests.support.stored_content import everything
 
 WORD, DATE, TIME, UID = "ZQSECRETQZ", "19330217", "173113", "1.2.826.0.1.3680043.99"
 _VALUES = {
@@ -73,19 +73,14 @@ def pictures_with_phi() -> Iterator[tuple[str, bytes]]:
 
 
 def phi_below(folder: Path) -> list[str]:
-    """Find markers in names, contents and decoded headers below a folder, whose files may vanish meanwhile."""
+    """Find markers in names, contents and decoded headers of what is stored of an instance folder."""
     found = []
-    for parent, folders, names in os.walk(folder):
-        found += [f"{name}: {secret}" for name in folders for secret in phi_in(name.encode())]
-        for path in (Path(parent, name) for name in sorted(names)):
-            with contextlib.suppress(FileNotFoundError):
-                texts = [path.name.encode(), path.read_bytes() if path.is_file() else b""]
-                if path.suffix == ".dcm":
-                    with contextlib.suppress(EOFError, InvalidDicomError):  # it is being written
-                        texts.append(str(dcmread(io.BytesIO(texts[1]))).encode())
-                found += [
-                    f"{path.relative_to(folder)}: {secret}" for text in texts for secret in phi_in(text)
-                ]
+    for name, content in everything(folder):
+        texts = [name.encode(), content]
+        if name.endswith(".dcm"):
+            with contextlib.suppress(EOFError, InvalidDicomError):  # it is being written
+                texts.append(str(dcmread(io.BytesIO(content))).encode())
+        found += [f"{name}: {secret}" for text in texts for secret in phi_in(text)]
     return found
 
 

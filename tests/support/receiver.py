@@ -1,6 +1,7 @@
 """``flask dicom receive`` in a separate process, with DCMTK's programs as peers."""
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from birads_app.intake.samples import available
-from tests.support import servers
+from tests.support import servers, stored_content
 from tests.support.dicom_tools import missing, tool
 from tests.support.orthanc import free_port
 from tests.support.processes import ROOT, environment, flask
 
+_OBJECT = re.compile(r"spool/[^.]\w*-[\w.]*/[^.].*")
 PATIENCE_S = 300.0  # seconds; generous, as other processes may keep all cores busy
 
 
@@ -89,9 +91,14 @@ class Receiver:
     def sent(self) -> int:
         return self.query("SELECT count(*) FROM deliveries WHERE state = 'sent'")[0][0]
 
+    def spooled(self) -> list[bytes]:
+        """Return the objects in the spool as they are stored, without parts that a killed receiver has left."""
+        found = stored_content.files(self.instance, "spool")
+        return [content for name, content in found.items() if content and _OBJECT.fullmatch(name)]
+
     def idle(self) -> bool:
-        """Return True if no study is in the spool; the part of an object whose receiver was killed may be."""
-        return not list((self.instance / "spool").glob("[!.]*-*"))
+        """Return True if no study is in the spool."""
+        return not self.spooled() and not list((self.instance / "spool").glob("[!.]*-*"))
 
     def store(
         self, *paths: Path, title: str = "MODALITY", called: str = "BIRADS", options: Sequence[str] = ()

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import redis
 
+from birads_app.records import redis_renewal
 from tests.support.orthanc import free_port
+
+DATABASES = 16384  # of a server
 
 
 class RedisServer:
@@ -27,7 +29,13 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        import redis  # takes a moment, and most tests have no server
+
+        given = {
+            "port": self.port, "bind": "127.0.0.1", "dir": self._folder, "save": "", "rdbcompression": "no",
+            "databases": DATABASES,
+        }  # fmt: skip
+        options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
         self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while True:
@@ -57,3 +65,13 @@ def running(folder: Path) -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+        _forget(server.port)
+
+
+def _forget(port: int) -> None:
+    """Renew nothing more at a server that has ended: each failure would be in the log of later tests."""
+    for renewed in list(redis_renewal._renewal._kept):
+        held = getattr(renewed, "_lock", renewed)
+        client = getattr(held, "redis", None) or held._redis
+        if client.connection_pool.connection_kwargs["port"] == port:
+            redis_renewal._renewal.forget(renewed)

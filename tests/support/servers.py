@@ -1,18 +1,16 @@
-"""Servers for a run of the tests with BIRADS_TEST_SERVICES=1: PostgreSQL with a database for each instance folder.
+"""Servers for a run of the tests with BIRADS_TEST_SERVICES=1: PostgreSQL, Redis and an S3-compatible store.
 
-The database of an instance folder is named by the folder's path, so that every process that is given the folder finds
-it. Without the switch an instance folder has its SQLite file, and :func:`settings_of` is empty.
+Each instance folder has a database, a number of a Redis database and a prefix of the bucket of its own, named by the
+folder's path, so that every process that is given the folder finds them. Without the switch an instance folder has its
+SQLite file and its files, and :func:`settings_of` is empty.
 """
 
 import hashlib
 import os
+import secrets
 import shutil
-import signal
-import socket
 import sqlite3
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
@@ -23,30 +21,38 @@ import pytest
 from sqlalchemy import Connection
 
 from birads_app.records.sqlite_database import FILE_NAME
+from tests.support import postgresql_server, redis_server, store_process
 
 SWITCH = "BIRADS_TEST_SERVICES"
-# Address of the running server, for the processes of a run.
-_ADDRESS = "TEST_POSTGRESQL"
-_ACCOUNT = "postgres"  # initdb refuses root
+# Addresses of the running servers, for the processes of a run.
+_POSTGRESQL, _REDIS = "TEST_POSTGRESQL", "TEST_REDIS"
+_NUMBERS = "numbers"  # in Redis database 0: those of the instance folders
+_MARKS = ("sqlite", "embedded")
+_COMMANDS_ALONE = ("training", "scoring")  # folders of tests that store nothing in the application
 
 
 def wanted() -> bool:
     """True if the tests run with servers."""
-    return _ADDRESS in os.environ
+    return _POSTGRESQL in os.environ
 
 
 def concerns(item: pytest.Item) -> bool:
-    """True if a test has an instance folder, by its fixtures, and is not about SQLite alone."""
+    """True if a test is about servers, or has an instance folder and is not about what that has without them."""
+    if item.get_closest_marker("services"):
+        return True
+    if item.path.parent.name in _COMMANDS_ALONE or any(item.get_closest_marker(mark) for mark in _MARKS):
+        return False
     names = set(getattr(item, "fixturenames", ()))
-    return bool(names & {"config", "empty_instance", "initial_instance"}) and not item.get_closest_marker(
-        "sqlite"
-    )
+    return bool(names & {"config", "empty_instance", "initial_instance"})
 
 
 def start() -> Callable[[], None]:
     """Start the servers for this process and those that it starts; return the function that stops them."""
     running = ExitStack()
-    os.environ[_ADDRESS] = running.enter_context(postgresql())
+    folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="servers-")))
+    os.environ[_POSTGRESQL] = running.enter_context(postgresql_server.running())
+    os.environ[_REDIS] = running.enter_context(redis_server.running(folder)).url.removesuffix("/0")
+    os.environ |= running.enter_context(store_process.running())
     return running.close
 
 
@@ -54,100 +60,77 @@ def start() -> Callable[[], None]:
 def any_postgresql() -> Iterator[str]:
     """Yield the address of the run's server, or of one for this test; skip the test if none is installed."""
     if wanted():
-        yield os.environ[_ADDRESS]
+        yield os.environ[_POSTGRESQL]
         return
-    if not (list(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or shutil.which("postgres")):
+    if not postgresql_server.is_installed():
         pytest.skip("there is no PostgreSQL here")
-    with postgresql() as address:
+    with postgresql_server.running() as address:
         yield address
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """Run a PostgreSQL server that forgets everything; yield its address without a database."""
-    programs = _programs()
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    port = _free_port()
-    if os.getuid() == 0:
-        shutil.chown(folder, _ACCOUNT, _ACCOUNT)
-    options = {"cwd": folder, "check": True, "capture_output": True}
-    if os.getuid() == 0:
-        options |= {"user": _ACCOUNT, "group": _ACCOUNT, "extra_groups": []}
-    begin = [programs / "initdb", "-D", folder / "data", "-U", _ACCOUNT, "--auth=trust", "-E", "UTF8"]
-    subprocess.run([*begin, "--locale=C", "--no-sync"], **options)
-    fast = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300",
-            "shared_buffers=64MB", "autovacuum=off", f"unix_socket_directories={folder}")  # fmt: skip
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", str(port),
-         *(part for option in fast for part in ("-c", option))],
-        stdout=subprocess.DEVNULL, stderr=(folder / "log").open("w"),
-        **{name: value for name, value in options.items() if name not in ("check", "capture_output")},
-    )  # fmt: skip
-    try:
-        address = f"postgresql://{_ACCOUNT}@127.0.0.1:{port}"
-        _wait(server, programs, port)
-        yield address
-    finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown, which ends connections
-        server.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+def any_database() -> Iterator[str]:
+    """Yield the address of an empty database of :func:`any_postgresql`."""
+    with any_postgresql() as address:
+        yield new_database(address)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def new_database(address: str) -> str:
+    """Create an empty database on the server at an address, until that ends; return the database's address."""
+    import psycopg
+
+    name = f"any_{secrets.token_hex(8)}"
+    with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    return f"{address}/{name}"
 
 
-def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    program = found[-1] if found else shutil.which("postgres")
-    assert program, f"{SWITCH}=1 needs PostgreSQL. As root: apt-get install postgresql"
-    return Path(program).parent
+def settings_of(instance: Path | str, *, made: bool = True) -> dict[str, str]:
+    """Return the settings for the services of an instance folder.
 
-
-def _wait(server: "subprocess.Popen[bytes]", programs: Path, port: int) -> None:
-    for _ in range(300):
-        assert server.poll() is None, "PostgreSQL has ended"
-        asked = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
-        if subprocess.run(asked, check=False).returncode == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError("PostgreSQL does not answer")
-
-
-def settings_of(instance: Path | str) -> dict[str, str]:
-    """Return the settings for the services of an instance folder; its database is made if it is missing."""
+    Parameters
+    ----------
+    made : make its database if it is missing; False if :func:`copy_instance` will
+    """
     if not wanted():
         return {}
-    name = _name(instance)
-    if not _exists(name):
-        _execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    return {"BIRADS_DATABASE_URL": f"{os.environ[_ADDRESS]}/{name}"}
+    name = name_of(instance)
+    if made and not _exists(name):
+        _create(name, "template0")
+    return {
+        "BIRADS_DATABASE_URL": f"{os.environ[_POSTGRESQL]}/{name}",
+        "BIRADS_REDIS_URL": f"{os.environ[_REDIS]}/{_number(name)}",
+        "BIRADS_FILES_URL": f"s3://{store_process.BUCKET}/{name}",
+    }
 
 
 def copy_instance(source: Path, target: Path) -> None:
-    """Copy an instance folder, with its database, into a folder that may be there and has no database yet."""
+    """Copy an instance folder, with its database and objects, into a folder that may be there and has none yet."""
     shutil.copytree(source, target, dirs_exist_ok=True)
-    if wanted() and _exists(_name(source)):
-        _end_connections(_name(source))
-        _execute(f"DROP DATABASE IF EXISTS {_name(target)} WITH (FORCE)")
-        _execute(f"CREATE DATABASE {_name(target)} TEMPLATE {_name(source)}")
+    if wanted() and _exists(name_of(source)):
+        _end_connections(name_of(source))
+        _execute(f"DROP DATABASE IF EXISTS {name_of(target)} WITH (FORCE)")
+        _create(name_of(target), name_of(source))
+        store_process.copy(name_of(source), name_of(target))
 
 
 def rename_instance(source: Path, target: Path) -> None:
     """Rename a folder that may be an instance folder with a database."""
-    before = _name(source)
+    before = name_of(source)
     source.rename(target)
     if wanted() and _exists(before):
         _end_connections(before)
-        _execute(f"ALTER DATABASE {before} RENAME TO {_name(target)}")
+        _execute(f"ALTER DATABASE {before} RENAME TO {name_of(target)}")
+        store_process.copy(before, name_of(target))
+        store_process.remove(before)
 
 
 def remove(instance: Path | str) -> None:
     """Remove the services' part of an instance folder that is no longer needed."""
     if wanted():
-        _execute(f"DROP DATABASE IF EXISTS {_name(instance)} WITH (FORCE)")
+        name = name_of(instance)
+        _execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        store_process.remove(name)
 
 
 def drop_trigger(connection: Connection, name: str, table: str) -> None:
@@ -156,19 +139,54 @@ def drop_trigger(connection: Connection, name: str, table: str) -> None:
     connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}{on}")
 
 
+def damage_database(instance: Path | str) -> None:
+    """Write something else into SQLite's files, or remove the database from PostgreSQL."""
+    if wanted():
+        _execute(f"DROP DATABASE {name_of(instance)} WITH (FORCE)")
+    for path in Path(instance).glob(f"{FILE_NAME}*"):
+        path.write_bytes(b"this is no database" * 100)
+
+
 def query(instance: Path, sql: str) -> list[tuple[Any, ...]]:
     """Ask the database of an instance folder, which processes may be using."""
     if not wanted():
-        with closing(sqlite3.connect(instance / FILE_NAME, timeout=120)) as database:
-            return database.execute(sql).fetchall()
+        with closing(sqlite3.connect(instance / FILE_NAME, timeout=120)) as opened:
+            return opened.execute(sql).fetchall()
     import psycopg
 
     with psycopg.connect(settings_of(instance)["BIRADS_DATABASE_URL"], autocommit=True) as connection:
         return connection.execute(sql).fetchall()
 
 
-def _name(instance: Path | str) -> str:
+def has_services(instance: Path | str) -> bool:
+    """True if an instance folder has its database on the run's server."""
+    return wanted() and _exists(name_of(instance))
+
+
+def keys(instance: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the keys of an instance folder's Redis database, with their content as Redis saves it."""
+    with closing(_redis(_number(name_of(instance)))) as client:
+        for key in client.scan_iter():
+            yield key.decode(), client.dump(key) or b""
+
+
+def name_of(instance: Path | str) -> str:
+    """Return the name of an instance folder's database, which is its prefix in the bucket as well."""
     return "t" + hashlib.sha256(str(Path(instance).resolve()).encode()).hexdigest()[:24]
+
+
+def _number(name: str) -> int:
+    """Return the number of the folder's Redis database."""
+    client = _administration(os.getpid())
+    given = client.hget(_NUMBERS, name)
+    if given is None:
+        client.hsetnx(_NUMBERS, name, 1 + client.incr("last") % (redis_server.DATABASES - 1))
+        given = client.hget(_NUMBERS, name)
+    return int(given)
+
+
+def _create(name: str, template: str) -> None:
+    _execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
 
 
 def _exists(name: str) -> bool:
@@ -189,4 +207,15 @@ def _execute(statement: str) -> list[tuple[object, ...]]:
 def _connection(process: int):  # noqa: ANN202, ARG001  # psycopg is not always installed; one for each process
     import psycopg
 
-    return psycopg.connect(f"{os.environ[_ADDRESS]}/postgres", autocommit=True)
+    return psycopg.connect(f"{os.environ[_POSTGRESQL]}/postgres", autocommit=True)
+
+
+@cache
+def _administration(process: int):  # noqa: ANN202, ARG001  # one for each process
+    return _redis(0)
+
+
+def _redis(number: int):  # noqa: ANN202  # redis is not always installed
+    import redis
+
+    return redis.Redis.from_url(f"{os.environ[_REDIS]}/{number}")

@@ -11,6 +11,7 @@ from birads_app import create_app
 from birads_app.records.database import writing
 from birads_app.records.errors import NotFound
 from tests.support.factories import make_user, sign_in
+from tests.support.full_disk import full_disk
 
 
 @pytest.fixture
@@ -24,9 +25,8 @@ def broken(app: Flask) -> FlaskClient:
 
     @app.get("/full")
     def full() -> str:
-        with writing() as current:
-            current.execute(text("PRAGMA max_page_count = 1"))
-            current.execute(text("INSERT INTO setup_token VALUES (1, zeroblob(100000))"))
+        with full_disk(app), writing() as current:
+            current.execute(text("DELETE FROM setup_token"))
         return "stored"
 
     @app.get("/lost")

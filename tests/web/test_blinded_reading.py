@@ -17,6 +17,7 @@ from birads_app.records.assessments import Draft
 from birads_app.records.database import writing
 from birads_app.records.schema import Exam, Image, Role
 from birads_app.terms.categories import CATEGORIES
+from tests.support import servers
 from tests.support.factories import bearer, breast, make_user, sign_in
 
 CODES = ("1", "2", "3", "4", "5")
@@ -32,7 +33,6 @@ READ_BLINDED = {
     *(f"/api/v1/predictions/{EXAM}", f"{URL}/report?ai_marks=1", f"{URL}/report.pdf?ai_marks=1"),
 }
 OPEN = READ_BLINDED - {f"{URL}/report.fhir"}
-TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'assessments'"
 OF_REQUEST = re.compile(
     r'(?<=name="csrf_token" value=")[^"]+|(?<=data-token=")[^"]+|\d+ minutes? ago|just now'
 )
@@ -61,7 +61,7 @@ def _store(number: int) -> None:
             prediction=ImagePrediction("3", {"3": 1.0}), width=160, height=200, laterality=side, view="CC",
         )  # fmt: skip
         exam.images.append(image)
-        files.write_original(draft, image.id, "PNG", (b"the original",))
+        files.write_original(draft / image.id, "PNG", (b"the original",))
         files.write_previews(draft / image.id, files.reduced(breast(200, 160), files.DISPLAY_MAX))
     exams.store(exam, draft, reader)
 
@@ -71,8 +71,7 @@ def predict(app: Flask, category: str) -> None:
     probabilities = {code: 0.8 if code == category else 0.05 for code in CODES}
     app.extensions.pop("birads_signed", None)  # rows that were read before
     with app.app_context(), writing() as current:
-        for trigger in current.scalars(text(TRIGGERS)).all():
-            current.execute(text(f"DROP TRIGGER {trigger}"))
+        servers.drop_trigger(current.connection(), "assessments_no_update", "assessments")
         current.execute(
             text("UPDATE assessments SET model_category = :new WHERE exam_id = :exam"),
             {"new": category, "exam": EXAM},

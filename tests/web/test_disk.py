@@ -92,6 +92,7 @@ def test_an_upload_is_refused_unread_below_the_floor_and_pages_go_on(
     assert client.post("/language", data={"language": "en"}).status_code < 400
 
 
+@pytest.mark.sqlite  # whose file is on the disk
 def test_a_disk_without_any_space_gives_a_message(
     app: Flask, disk: Path, client: FlaskClient, token: str
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_disk_without_any_space_gives_a_message(
     assert "free up space" in answer.text
 
 
+@pytest.mark.sqlite  # whose file is on the disk
 def test_a_read_only_disk_gives_a_message(app: Flask, disk: Path, client: FlaskClient, token: str) -> None:
     with app.app_context():
         database.engine().dispose()  # a disk with open files cannot be made read-only

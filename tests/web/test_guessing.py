@@ -90,7 +90,7 @@ def test_at_a_busy_address_one_password_is_checked_at_a_time(app: Flask, client:
     enters(client)
     client.post("/logout")
     fail(app, rate_limit.BUSY_ADDRESS, name="name {}")
-    with rate_limit._checking:
+    with app.app_context(), rate_limit._one_check(HERE):
         assert wait(app.test_client()) == 1
         assert enters(client)  # in a browser that the account has used before
     assert enters(app.test_client())

@@ -4,6 +4,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from birads_app import create_app
+from tests.support import servers
 
 
 def test_liveness_needs_no_database_or_model(config: dict[str, object]) -> None:
@@ -27,10 +28,7 @@ def test_readiness_lists_every_reason(config: dict[str, object]) -> None:
 
 
 def test_a_damaged_database_is_not_ready(app: Flask, client: FlaskClient) -> None:
-    from pathlib import Path
-
-    for path in Path(app.instance_path).glob("*.sqlite3*"):
-        path.write_bytes(b"this is no database" * 100)
+    servers.damage_database(app.instance_path)
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json["reasons"][0] == "The database cannot be opened."

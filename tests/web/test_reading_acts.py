@@ -20,7 +20,7 @@ from birads_app.records.audit_tables import AuditEntry
 from birads_app.records.database import writing
 from birads_app.records.reading_acts import ReadingAct, RecentActs
 from birads_app.records.schema import Role
-from tests.support import direct_exam
+from tests.support import direct_exam, servers
 from tests.support.factories import bearer, make_token, make_user, mammogram_png, sign_in
 from tests.support.packages import ROOT
 
@@ -241,7 +241,7 @@ def test_an_old_view_does_not_hide_a_new_one(app: Flask, exam_url: str, exam_id:
         (old,) = current.query(AuditEntry).filter_by(action="view exam")
         before = old.at - timedelta(seconds=reading_acts.REPEATED_S + 1)
         current.expunge(old)
-        current.execute(text("DROP TRIGGER audit_no_update"))
+        servers.drop_trigger(current.connection(), "audit_no_update", "audit")
         current.execute(
             text("UPDATE audit SET at = :at WHERE id = :id"), {"at": f"{before:%F %T.%f}", "id": old.id}
         )
