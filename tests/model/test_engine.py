@@ -45,13 +45,14 @@ def reference(bundle: Bundle, inputs: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 0.001), ("bf16", 0.1)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 0.001), ("bf16", 0.15)])
 def test_the_engines_agree(
     bundle: Bundle, inputs: np.ndarray, reference: np.ndarray, precision: str, tolerance: float
 ) -> None:
     differences = np.abs(probabilities(bundle, inputs, "openvino", precision) - reference)
-    # In bfloat16 other cells may be the highest among nearly equal ones, and the head sees those.
-    assert differences.max() < tolerance and differences.mean() < 0.02
+    # In bfloat16 other cells may be the highest among nearly equal ones, and the head sees those. Processors round
+    # differently: those with matrix units (AMX) differ twice as much as others.
+    assert differences.max() < tolerance and differences.mean() < 0.2 * tolerance
     assert np.ptp(reference, axis=0).max() > 0.01  # different images, different answers
 
 
