@@ -47,6 +47,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
     from birads_app.config import deprecations, read
     from birads_app.logs import configure_logging
+    from birads_app.web import static_files
 
     given = dict(config or {})
     ours = {name: given.pop(name) for name in list(given) if name.startswith("BIRADS_")}
@@ -60,6 +61,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         root_path=str(Path(__file__).parent),
         template_folder=str(_ROOT / "templates"),
         static_folder=str(_ROOT / "static"),
+        static_url_path=static_files.URL_PATH,
         instance_path=str(settings.instance),
     )
     app.extensions["birads_settings"] = settings
@@ -181,11 +183,13 @@ def _add_pages(app: Flask) -> None:
         second_factor,
         security,
         sign_on,
+        static_files,
         storage_guard,
         upload_pages,
         viewer,
     )
 
+    static_files.init_app(app)
     language.init_app(app)
     login.init_app(app)
     app.register_blueprint(sign_on.bp)

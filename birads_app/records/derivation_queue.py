@@ -3,6 +3,7 @@
 The exams that a process has just stored wait for its thread, with what the reading has left in memory. A further one
 is left, as is every exam of a process that ends: its marker stays, without a lock. Whenever no exam waits, the threads
 make the files of exams that are left from their originals, one exam at a time, while uploads leave a process spare.
+What is not seen at once, such as heat maps, also waits while readers open pages.
 """
 
 import json
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 
 from birads_app.compute.pool import ComputePool
 from birads_app.compute.turns import Urgency
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 WAITING_MAX, _WAITING_BYTES = 16, 32_000_000
 _POLL_S = 0.1
 _LOOK_AGAIN_S = 5.0
+_READER_S, _READERS_S = 0.5, 10.0  # after a reader's request; after those of all readers, if they never pause
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class DerivationQueue:
         self._waiting: queue.Queue[tuple[Announcement, Predictor]] = queue.Queue(waiting_max)
         self._thread = RequestThreads(1, "derived")
         self._stopping = threading.Event()
+        self._asked = 0.0
+
+    def let_reader_first(self) -> None:
+        """Note that a reader asks for a page or a picture."""
+        self._asked = time.monotonic()
 
     def add(self, announced: Announcement, predictor: Predictor) -> None:
         """Let an exam wait for the thread; leave it if too many wait, or together take too much memory."""
@@ -150,13 +157,22 @@ class DerivationQueue:
             self._stopping.wait(_POLL_S)
         return False
 
+    def _wait_for_readers(self) -> None:
+        """Wait until readers have asked for nothing for a while, and not for ever."""
+        end = time.monotonic() + _READERS_S
+        while (now := time.monotonic()) < min(end, self._asked + _READER_S):
+            if self._stopping.wait(min(end, self._asked + _READER_S) - now):
+                return
+
     def _make_next(self) -> None:
         """Make the files of the exam that waits longest, then of those that are left."""
         announced, predictor = self._waiting.get_nowait()
         exam_id, materials = announced.exam_id, announced.materials
         with self._app.app_context():
             root, compute = files.root(), _compute()
-            make = partial(derived_files.make_all, root / exam_id, materials, predictor, compute)
+            make = partial(
+                derived_files.make_all, root / exam_id, materials, predictor, compute, self._wait_for_readers
+            )
             _work_off(
                 marker(root, exam_id), exam_id, announced.lock, partial(_make_and_keep, make, announced)
             )
@@ -168,6 +184,12 @@ def of_app() -> DerivationQueue:
     """Return the current application's queue."""
     waiting: DerivationQueue = current_app.extensions["birads_derivation"]
     return waiting
+
+
+def let_reader_first() -> None:
+    """Let what is made later wait, if the request is for a page or a picture."""
+    if request.method == "GET":
+        of_app().let_reader_first()
 
 
 def _make_and_keep(make: Callable[[], None], announced: Announcement) -> None:

@@ -7,7 +7,7 @@ process holds, and of a file that is missing for another reason, they are made f
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +110,11 @@ def _predictor_of(image: Image) -> Predictor | None:
 
 
 def make_all(
-    exam: Path, materials: Mapping[str, Material], predictor: Predictor, compute: ComputePool
+    exam: Path,
+    materials: Mapping[str, Material],
+    predictor: Predictor,
+    compute: ComputePool,
+    wait: Callable[[], None],
 ) -> None:
     """Make all files of an exam, those that are looked at first before the others.
 
@@ -118,14 +122,17 @@ def make_all(
     ----------
     exam : its folder
     materials : by image id
+    wait : called before each of those that are looked at later
     """
     for image_id in materials:
         compute.run(files.finish_previews, exam / image_id)
     for image_id, material in materials.items():
+        wait()
         heat_maps = predictor.heat_maps(material.seen)
         compute.run(draw_heat_maps, exam / image_id, material.seen, heat_maps)
     for image_id, material in materials.items():
         if material.uncompressed:
+            wait()
             compute.run(compress, exam / image_id)
 
 

@@ -26,6 +26,7 @@ from birads_app.intake import samples
 from birads_app.records import (
     audit_log,
     blinding,
+    derivation_queue,
     exams,
     files,
     orientation_corrections,
@@ -55,6 +56,7 @@ from birads_app.web.exam_selection import selected
 from birads_app.web.security import private
 
 bp = Blueprint("reading", __name__)
+bp.before_request(derivation_queue.let_reader_first)
 _PSEUDONYM = re.compile(r"P-[0-9A-Z-]{0,14}")
 
 

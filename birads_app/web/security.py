@@ -38,7 +38,9 @@ class PageSessionInterface(SecureCookieSessionInterface):
     """
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set the cookie if the session was changed, and for pages opened by a browser."""
+        """Set the cookie if the session was changed, and for pages opened by a browser; never for a static file."""
+        if request.endpoint == "static":
+            return
         is_page = request.method == "GET" and response.mimetype == "text/html" and is_seen()
         if session.modified or is_page:
             super().save_session(app, session, response)

@@ -9,13 +9,14 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from birads_app.imaging.orientation import Orientation
-from birads_app.records import exams, reading_acts, tiles
+from birads_app.records import derivation_queue, exams, reading_acts, tiles
 from birads_app.records.schema import Image
 from birads_app.terms.hanging import hang_with_prior, light_box
 from birads_app.web import ai_marks
 from birads_app.web.security import private
 
 bp = Blueprint("viewing", __name__, url_prefix="/exams/<exam_id>/images/<image_id>/tiles")
+bp.before_request(derivation_queue.let_reader_first)
 
 
 @bp.app_context_processor

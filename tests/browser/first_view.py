@@ -1,10 +1,11 @@
 """Measure the time to the first sharp image of an exam: ``python tests/browser/first_view.py [--rounds 7]``.
 
-Four views of 13.6 megapixels each are read once, then opened again and again in a browser that keeps nothing.
-Times count from the beginning of the navigation: until the browser painted the first view, until all four were
-there, and until the tiles had taken their place; the first of the rounds has no tiles yet on the server's side.
-After that, a zoom to 1:1. The server is the product as it is run; the peak memory of its workers meanwhile is
-told as well.
+In each round four views of 13.6 megapixels each are uploaded, and a reader, whose browser has the product's scripts
+from earlier exams, opens their page as soon as it is there. Once everything is made of them, the page is opened again
+in a browser that keeps nothing. Times count from the beginning of the navigation: until the browser painted the first
+view, until all four were there, and until the tiles had taken their place; at the first opening the server has no tiles
+yet. After that, a zoom to 1:1. The server is the product as it is run; the peak memory of its workers meanwhile is told
+as well.
 """
 
 import argparse
@@ -19,15 +20,17 @@ from statistics import median
 import chromium
 import pydicom
 import steps
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
+from pydicom.uid import generate_uid
 from server import ROOT, Server, serve
 
 sys.path.insert(0, str(ROOT))
 
 from bench import exam  # noqa: E402
 from bench.worker import peak_mb  # noqa: E402
+from tests.support.pictures import wait_for_pictures  # noqa: E402
 
-REQUIRED_S = 1.0
+REQUIRED_S = 0.3  # at the first opening
 _VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 _LIMIT_MS = 60_000
 # The largest picture that was painted first is a view: nothing else on the page is as large.
@@ -66,57 +69,74 @@ class Times:
 
 
 def main() -> int:
-    """Measure and print; return 1 if the first view takes longer than required."""
+    """Measure and print; return 1 if the first view takes longer than required at the first opening."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="the median counts")
+    parser.add_argument("--rounds", type=int, default=7, help="the medians count")
     rounds = parser.parse_args().rounds
+    opened, again = [], []
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server, chromium.launch() as browser:
-        address = _exam(browser, server, Path(folder))
-        for process in _workers(server):  # from now on: taking the exam in has a peak of its own
-            Path("/proc", process, "clear_refs").write_text("5")
-        cold, *warm = [_measure(browser, server, address) for _ in range(rounds + 1)]
+        page, data = browser.new_page(), exam.large_dicom()
+        steps.set_up(page, server)
+        page.context.close()
+        reader = _signed_in(browser, server)
+        for number in range(rounds + 1):
+            address = _upload(browser, server, _views(data, Path(folder)))
+            times = _measure(reader, address)
+            wait_for_pictures(Path(folder, "instance", "images"))
+            if number:  # the browser had no scripts before
+                opened.append(times)
+                again.append(_measure(_signed_in(browser, server), address))
         peak = max(peak_mb(process) for process in _workers(server))
-    print(f"four views of {exam.COLUMNS} x {exam.ROWS} pixels, median of {rounds} (first time)")
+    print(
+        f"four views of {exam.COLUMNS} x {exam.ROWS} pixels, median of {rounds} exams (range; opened again)"
+    )
     for name, words in (
         ("first", "first view seen, s"), ("all", "all four seen, s"), ("sharp", "all at full depth, s"),
         ("pixels", "then to 1:1, s"),
     ):  # fmt: skip
-        values = [getattr(one, name) for one in warm]
-        print(f"  {words:<24}{median(values):6.2f}   ({getattr(cold, name):.2f})")
+        values, later = ([getattr(one, name) for one in times] for times in (opened, again))
+        print(
+            f"  {words:<24}{median(values):6.2f}   ({min(values):.2f} to {max(values):.2f}; {median(later):.2f})"
+        )
     print(f"  {'peak of a worker, MB':<24}{peak:6.0f}")
-    return int(median(one.first for one in warm) > REQUIRED_S)
+    return int(median(one.first for one in opened) > REQUIRED_S)
 
 
-def _exam(browser: Browser, server: Server, folder: Path) -> str:
-    """Upload four views and return the address of the exam."""
-    data = exam.large_dicom()
-    paths = []
+def _views(data: bytes, folder: Path) -> list[str]:
+    """Write the files of a new exam; return their paths."""
+    study, paths = generate_uid(), []
     for side, view in _VIEWS:
-        paths.append(folder / f"{side}-{view}.dcm")
-        paths[-1].write_bytes(_labelled(data, side, view))
-    page = browser.new_page()
-    steps.set_up(page, server)
-    steps.upload(page, server, *map(str, paths))
+        dataset = pydicom.dcmread(BytesIO(data))
+        dataset.ImageLaterality, dataset.ViewPosition = side, view
+        dataset.StudyInstanceUID, dataset.SOPInstanceUID = study, generate_uid()
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        paths.append(str(folder / f"{side}-{view}.dcm"))
+        dataset.save_as(paths[-1])
+    return paths
+
+
+def _upload(browser: Browser, server: Server, paths: list[str]) -> str:
+    """Upload an exam; return the address of its page as soon as that is there."""
+    page = _signed_in(browser, server).pages[0]
+    steps.upload(page, server, *paths)
     page.wait_for_url(re.compile(r"/exams/[0-9a-f]{32}$"), timeout=_LIMIT_MS, wait_until="commit")
     address = page.url
     page.context.close()
     return address
 
 
-def _labelled(data: bytes, side: str, view: str) -> bytes:
-    dataset = pydicom.dcmread(BytesIO(data))
-    dataset.ImageLaterality, dataset.ViewPosition = side, view
-    stream = BytesIO()
-    dataset.save_as(stream)
-    return stream.getvalue()
+def _signed_in(browser: Browser, server: Server) -> BrowserContext:
+    """Return a browser with an empty cache, signed in."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    steps.sign_in(context.new_page(), server)
+    return context
 
 
-def _measure(browser: Browser, server: Server, address: str) -> Times:
-    page: Page = browser.new_page(viewport={"width": 1280, "height": 800})
-    steps.sign_in(page, server)
+def _measure(reader: BrowserContext, address: str) -> Times:
+    page: Page = reader.new_page()
     page.goto(address, wait_until="commit")
     times = Times(*(page.evaluate(script) for script in (_FIRST, _ALL, _SHARP, _TO_PIXELS)))
-    page.context.close()
+    page.close()
     return times
 
 

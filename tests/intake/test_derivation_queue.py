@@ -1,6 +1,7 @@
 """Pictures and compressed originals are made after the answer: at once, or later of the original."""
 
 import errno
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -76,6 +77,31 @@ def test_of_many_exams_some_wait_and_the_others_are_left_and_made_when_none_wait
         assert all(map(is_compressed, exams))
         assert [derived(exam) for exam in exams] == [expected(exam) for exam in exams]
         assert list(derived_files.markers(files.root())) == []
+
+
+def test_what_is_seen_later_is_made_when_readers_have_opened_their_pages(
+    serving_app: Flask, reader: User, busy: DerivationQueue
+) -> None:
+    with serving_app.app_context():
+        exam = store(reader)
+        with serving_app.test_request_context(f"/exams/{exam.id}"):
+            derivation_queue.let_reader_first()
+        asked = time.time()
+        busy._make_next()
+        written = {path.name: path.stat().st_mtime for path in files.folder(exam.images[0]).iterdir()}
+        first_heat_map = min(when for name, when in written.items() if name.startswith("heat-"))
+        assert written["display.jpg"] < first_heat_map and first_heat_map > asked + 0.4
+
+
+def test_readers_who_never_pause_keep_nothing_from_being_made(
+    serving_app: Flask, reader: User, busy: DerivationQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derivation_queue, "_READERS_S", 0.1)
+    with serving_app.app_context():
+        exam = store(reader)
+        busy._asked = time.monotonic() + 1000
+        busy._make_next()
+        assert derived(exam) == expected(exam)
 
 
 def test_the_files_of_an_exam_whose_process_ended_are_made_unless_another_makes_them(
