@@ -11,7 +11,8 @@ SCRIPTS := node_modules/.installed
 NODE    := PATH="$(CURDIR)/$(BIN):$$PATH"
 # One process more than cores, because tests wait for servers and browsers; each runs whole files.
 TESTERS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
-PYTEST  := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
+# A process that ends is not replaced: the scheduler would wait for its files for ever.
+PYTEST  := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SHELL       := /bin/bash

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
 _ANSWER_S = 30.0
+# Seconds without a single worker after which the work is given up, and between two looks for one.
+_WITHOUT_WORKER_S, _LOOK_S = 300.0, 1.0
 # Tasks that wait at the scheduler for each thread of a worker, so that none is idle between two tasks.
 _AHEAD = 2
 
@@ -87,21 +91,28 @@ def connected(scheduler: str | None, processes: int | None = None) -> Iterator[C
 
 
 @contextmanager
-def local_cluster(workers: int) -> Iterator[LocalCluster]:
-    """Start single-threaded worker processes on this machine, which end with the block."""
+def local_cluster(workers: int, threads: int = 1) -> Iterator[LocalCluster]:
+    """Start worker processes on this machine, which end with the block.
+
+    Parameters
+    ----------
+    threads : of each process
+    """
     import dask
     from distributed import LocalCluster
 
     settings = {
         "distributed.admin.low-level-log-length": 100,  # of each process, which fills with tasks
         "distributed.worker.profile.enabled": False,  # it takes a tenth of a core for each worker
+        # A killed worker is started again, which may take long where all cores are busy; it is not given up meanwhile.
+        "distributed.deploy.lost-worker-timeout": "1 hour",
     }
     with (
         dask.config.set(settings),
         tempfile.TemporaryDirectory(prefix="birads-workers-") as folder,
         LocalCluster(
             n_workers=workers,
-            threads_per_worker=1,
+            threads_per_worker=threads,
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
@@ -164,16 +175,16 @@ def run_all(
     Raises
     ------
     ClusterError
-        The connection to the scheduler was lost.
+        The connection to the scheduler was lost, or its last worker, and none came for five minutes.
     Exception
         Raised by the function.
     """
-    from distributed import CancelledError, as_completed
+    from distributed import CancelledError
 
     run, source = uuid4().hex[:8], enumerate(tasks)
     waiting: dict[str, Task] = {}
     suspects: list[Task] = []
-    done = as_completed(loop=client.loop)
+    ended: queue.SimpleQueue[Future[Result]] = queue.SimpleQueue()
 
     def fill() -> None:
         """Submit tasks until every worker has some."""
@@ -182,17 +193,17 @@ def run_all(
             number, task = next(source, (0, None))
             if task is None:
                 return
-            future = submit(task, str(number))
-            waiting[str(future.key)] = task
-            done.add(future)
+            waiting[submit(task, str(number))] = task
 
-    def submit(task: Task, number: str) -> Future[Result]:
+    def submit(task: Task, number: str) -> str:
         key = f"{function.__name__}-{run}-{number}"
-        return client.submit(function, *given, task, key=key, pure=False)
+        client.submit(function, *given, task, key=key, pure=False).add_done_callback(ended.put)
+        return key
 
     try:
         fill()
-        for future in done:
+        while waiting:
+            future = _next(client, ended)
             task = waiting.pop(str(future.key))
             if (result := _result_of(future)) is None:
                 suspects.append(task)
@@ -201,9 +212,26 @@ def run_all(
             del result  # as large as the features of many images
             fill()
         for number, task in enumerate(suspects):
-            yield Done(task, _result_of(submit(task, f"alone-{number}")))
+            submit(task, f"alone-{number}")
+            yield Done(task, _result_of(_next(client, ended)))
     except (CancelledError, OSError) as error:
         raise ClusterError(f"The connection to the scheduler was lost ({type(error).__name__}).") from None
+
+
+def _next(client: Client, ended: queue.SimpleQueue[Future[Result]]) -> Future[Result]:
+    """Return the next task that ends; raise ClusterError if there is no worker for long."""
+    last_seen = time.monotonic()
+    while True:
+        try:
+            return ended.get(timeout=_LOOK_S)
+        except queue.Empty:
+            if client.nthreads():
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > _WITHOUT_WORKER_S:
+                raise ClusterError(
+                    f"The scheduler has had no worker for {_WITHOUT_WORKER_S:.0f} seconds. Start some; the same "
+                    "command continues."
+                ) from None
 
 
 def _result_of(future: Future[Result]) -> Result | None:

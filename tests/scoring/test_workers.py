@@ -172,16 +172,7 @@ def _deadly(number: int) -> int:
 
 
 def test_a_task_that_only_shares_its_workers_with_a_deadly_one_is_done() -> None:
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-        ) as cluster,
-        connected(cluster.scheduler_address) as client,
-    ):
+    with local_cluster(1, threads=2) as cluster, connected(cluster.scheduler_address) as client:
         results = {one.task: one.result for one in run_all(client, _deadly_after_a_moment, range(4))}
     assert results == {0: 0, 1: 1, 2: 4, 3: None}
 
@@ -189,6 +180,21 @@ def test_a_task_that_only_shares_its_workers_with_a_deadly_one_is_done() -> None
 def _deadly_after_a_moment(number: int) -> int:
     time.sleep(1 if number == 3 else 3)
     return _deadly(number)
+
+
+def test_work_without_a_worker_ends_with_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_WITHOUT_WORKER_S", 1.0)
+    with local_cluster(1) as cluster, connected(cluster.scheduler_address) as client:
+        results = run_all(client, _slow_after_the_first, range(2))
+        assert next(results).result == 0
+        cluster.scale(0)
+        with pytest.raises(ClusterError, match="has had no worker for 1 seconds. Start some"):
+            list(results)
+
+
+def _slow_after_the_first(number: int) -> int:
+    time.sleep(60 * number)
+    return number
 
 
 def test_few_tasks_are_at_the_scheduler_however_many_there_are(scheduler: str) -> None:
