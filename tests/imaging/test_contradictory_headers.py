@@ -1,6 +1,5 @@
 """Headers that the pixels contradict: the image is that of the file whose header is right, and a note says so."""
 
-import time
 from functools import lru_cache
 
 import cv2
@@ -14,6 +13,7 @@ from birads_app.terms.errors import UnreadableImage
 from tests.support import contradictory_headers, dicom_files, faulty_files
 from tests.support.factories import TOMOSYNTHESIS, breast
 from tests.support.faulty_files import RAW, Pair, built, plain
+from tests.support.passes import passes
 
 CASES = contradictory_headers.all_pairs()
 
@@ -117,16 +117,13 @@ def test_a_volume_of_which_the_polarity_is_wrong_is_projected_as_it_is_shown() -
     assert "polarity-corrected" in [note.code for note in faulty.notes]
 
 
-def test_the_checks_take_two_milliseconds_of_a_film() -> None:
+def test_the_checks_take_little_more_than_a_pass_over_a_film() -> None:
     film = cv2.resize(breast(), (3328, 4096)) >> 4
     header = built(film)
     header.set_original_encoding(False, True)
-    taken = []
-    for _ in range(10):
-        started = time.thread_time()
-        grayscale.rendering(header, film)
-        taken.append(time.thread_time() - started)
-    assert min(taken) < 0.004  # of which half is the rendering's own tables
+    assert (
+        passes(lambda: grayscale.rendering(header, film), film) < 1.5
+    )  # of which half is the rendering's own tables
 
 
 def test_16_bits_declared_as_8_are_refused_by_name() -> None:

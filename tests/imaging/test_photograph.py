@@ -1,7 +1,6 @@
 """Photographs of films and screens are flagged, whatever comes from a detector, a scanner or an export is not."""
 
 import io
-import time
 from collections.abc import Sequence
 from functools import cache
 from itertools import islice
@@ -17,6 +16,7 @@ from birads_app.imaging.decode import Mammogram, decode
 from birads_app.imaging.quality import check
 from birads_app.terms.errors import NotAMammogram
 from birads_app.terms.messages import Message
+from tests.support.passes import passes
 from tests.support.phone_photographs import Photograph, photographed
 from training.phantoms.generate import WHITE, patients
 
@@ -126,14 +126,7 @@ def test_images_of_detectors_are_not_searched() -> None:
     assert flagged(taken.pixels, camera=False) is None
 
 
-def test_it_takes_less_than_10_ms() -> None:
+def test_it_takes_no_longer_than_fifty_passes_over_a_small_image() -> None:
     pixels = photographs(5)[0].pixels.astype(np.uint16) * np.uint16(257)
     grey = shrink(pixels)
-    photograph.warning(pixels, grey, False)
-
-    def seconds() -> float:
-        started = time.process_time()
-        photograph.warning(pixels, grey, False)
-        return time.process_time() - started
-
-    assert min(seconds() for _ in range(10)) < 0.010
+    assert passes(lambda: photograph.warning(pixels, grey, False), pixels) < 50
