@@ -121,9 +121,8 @@ def test_the_checks_take_little_more_than_a_pass_over_a_film() -> None:
     film = cv2.resize(breast(), (3328, 4096)) >> 4
     header = built(film)
     header.set_original_encoding(False, True)
-    assert (
-        passes(lambda: grayscale.rendering(header, film), film) < 1.5
-    )  # of which half is the rendering's own tables
+    # Half of it is the rendering's own tables.
+    assert passes(lambda: grayscale.rendering(header, film), film) < 1.5
 
 
 def test_16_bits_declared_as_8_are_refused_by_name() -> None:
