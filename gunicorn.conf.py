@@ -114,8 +114,8 @@ logger_class = AccessLogger
 
 
 def post_fork(server, worker):
-    """Return arrays to the system when they are freed, and keep what requests need all the time."""
-    allocator.configure(mmap_threshold=2**20)
+    """Let the worker return memory that it does not need."""
+    allocator.configure_serving()
 
 
 def worker_exit(server, worker):

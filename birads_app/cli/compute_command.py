@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from birads_app.cli.console_errors import one_line_errors
+from birads_app.compute import allocator
 from birads_app.config import SettingsError
 from birads_app.monitoring import instruments
 from birads_app.records import derivation_queue, migrate
@@ -36,6 +37,7 @@ def compute() -> None:
                 "The database is not prepared. Run `flask db upgrade`, then start again."
             )
         startup.join()
+    allocator.configure_serving()
     stop = threading.Event()
 
     def end(*_: Any) -> None:

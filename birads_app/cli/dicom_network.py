@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from birads_app.cli.console_errors import one_line_errors
+from birads_app.compute import allocator
 from birads_app.config import Settings, SettingsError
 from birads_app.monitoring import instruments
 from birads_app.records import (
@@ -51,6 +52,7 @@ def receive() -> None:
         received = spool.of_app()
         provider = Provider(settings, received)
         startup.join()
+    allocator.configure_serving()
     instruments.count_start("receive")
     derivation_queue.of_app().start()
     with received.alone(wait=True):

@@ -5,6 +5,11 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 
 
+def configure_serving() -> None:
+    """Let a process that serves return arrays to the system when they are freed, and keep what it always needs."""
+    configure(mmap_threshold=2**20)
+
+
 def configure(*, mmap_threshold: int, trim_threshold: int | None = None) -> None:
     """Let all threads of this process share their memory.
 
