@@ -3,7 +3,7 @@
 The exams that a process has just stored wait for its thread, with what the reading has left in memory. A further one
 is left, as is every exam of a process that ends: its marker stays, without a lock. Whenever no exam waits, the threads
 make the files of exams that are left from their originals, one exam at a time, while uploads leave a process spare.
-What is not seen at once, such as heat maps, also waits while readers open pages.
+What is not seen at once, such as heat maps, also waits a moment while readers open exams.
 """
 
 import json
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 WAITING_MAX, _WAITING_BYTES = 16, 32_000_000
 _POLL_S = 0.1
 _LOOK_AGAIN_S = 5.0
-_READER_S, _READERS_S = 0.5, 10.0  # after a reader's request; after those of all readers, if they never pause
+_READER_S, _READERS_S = 0.5, 3.0  # after a reader's request; in all for an exam, if readers never pause
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class DerivationQueue:
         self._asked = 0.0
 
     def let_reader_first(self) -> None:
-        """Note that a reader asks for a page or a picture."""
+        """Note that a reader asks for something of an exam."""
         self._asked = time.monotonic()
 
     def add(self, announced: Announcement, predictor: Predictor) -> None:
@@ -157,12 +157,18 @@ class DerivationQueue:
             self._stopping.wait(_POLL_S)
         return False
 
-    def _wait_for_readers(self) -> None:
-        """Wait until readers have asked for nothing for a while, and not for ever."""
-        end = time.monotonic() + _READERS_S
-        while (now := time.monotonic()) < min(end, self._asked + _READER_S):
-            if self._stopping.wait(min(end, self._asked + _READER_S) - now):
-                return
+    def _patience(self) -> Callable[[], None]:
+        """Return a function that waits until readers have opened their exams; all its calls together not for long."""
+        left = _READERS_S
+
+        def wait() -> None:
+            nonlocal left
+            while (pause := min(left, self._asked + _READER_S - time.monotonic())) > 0:
+                left -= pause
+                if self._stopping.wait(pause):
+                    return
+
+        return wait
 
     def _make_next(self) -> None:
         """Make the files of the exam that waits longest, then of those that are left."""
@@ -171,7 +177,7 @@ class DerivationQueue:
         with self._app.app_context():
             root, compute = files.root(), _compute()
             make = partial(
-                derived_files.make_all, root / exam_id, materials, predictor, compute, self._wait_for_readers
+                derived_files.make_all, root / exam_id, materials, predictor, compute, self._patience()
             )
             _work_off(
                 marker(root, exam_id), exam_id, announced.lock, partial(_make_and_keep, make, announced)
@@ -187,8 +193,8 @@ def of_app() -> DerivationQueue:
 
 
 def let_reader_first() -> None:
-    """Let what is made later wait, if the request is for a page or a picture."""
-    if request.method == "GET":
+    """Let what is made later wait, if the request is for something of an exam."""
+    if request.method == "GET" and "exam_id" in (request.view_args or {}):
         of_app().let_reader_first()
 
 

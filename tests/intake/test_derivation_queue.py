@@ -79,13 +79,15 @@ def test_of_many_exams_some_wait_and_the_others_are_left_and_made_when_none_wait
         assert list(derived_files.markers(files.root())) == []
 
 
-def test_what_is_seen_later_is_made_when_readers_have_opened_their_pages(
+def test_what_is_seen_later_is_made_when_readers_have_opened_their_exams(
     serving_app: Flask, reader: User, busy: DerivationQueue
 ) -> None:
     with serving_app.app_context():
         exam = store(reader)
-        with serving_app.test_request_context(f"/exams/{exam.id}"):
-            derivation_queue.let_reader_first()
+        for path in ("/", f"/exams/{exam.id}"):
+            with serving_app.test_request_context(path):
+                assert not busy._asked
+                derivation_queue.let_reader_first()
         asked = time.time()
         busy._make_next()
         written = {path.name: path.stat().st_mtime for path in files.folder(exam.images[0]).iterdir()}
