@@ -13,6 +13,7 @@ from axe import violations
 from chromium import MOST_SHIFT, SHIFT
 from playwright.sync_api import Browser, Page, Response, expect
 from server import Server
+from slow_line import slow_line
 
 from birads_app.model.marks import Mark
 from tests.support import factories
@@ -114,6 +115,19 @@ def test_every_page_meets_wcag_and_limits_of_size_and_width_and_has_one_format_o
         if (beyond := page.evaluate(SIDEWAYS)) > 0:
             complaints.append(f"{name}: {beyond} pixels too broad for a phone")
         page.set_viewport_size(NOTEBOOK)
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_page_that_arrives_in_pieces_does_not_shift(
+    page: Page, server: Server, places: dict[str, str]
+) -> None:
+    complaints = []
+    with slow_line(server.url) as slow:
+        for name in pages.ADDRESSES:
+            page.goto(slow + pages.address(name, places))
+            if (shift := page.evaluate(SHIFT)) > MOST_SHIFT:
+                complaints.append(f"{name}: layout shift {shift:.3f}")
     assert complaints == []
 
 
