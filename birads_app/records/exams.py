@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from birads_app.model import aggregation
 from birads_app.model.aggregation import ExamPrediction
@@ -63,7 +63,8 @@ def with_ids(exam_ids: Sequence[str]) -> Sequence[Exam]:
 
 def image(exam_id: str, image_id: str) -> Image:
     """Return an image of an exam; raise NotFound if there is none."""
-    match = next((each for each in get(exam_id).images if each.id == image_id), None)
+    wanted = select(Image).join(Image.exam).where(Image.id == image_id, Exam.id == exam_id, present())
+    match = session().scalar(wanted.options(lazyload(Image.corrections), lazyload(Image.turnings)))
     if match is None:
         raise NotFound(msg("exam-image-missing"))
     return match

@@ -228,10 +228,13 @@ class Image(Base):
     placement: Mapped[Placement | None] = mapped_column(PlacementColumn)
     exam: Mapped[Exam] = relationship(back_populates="images")
     corrections: Mapped[list["ViewCorrection"]] = relationship(
-        order_by="ViewCorrection.id", cascade="all, delete-orphan", passive_deletes=True
+        order_by="ViewCorrection.id", lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )
     turnings: Mapped[list["OrientationCorrection"]] = relationship(
-        order_by="OrientationCorrection.id", cascade="all, delete-orphan", passive_deletes=True
+        order_by="OrientationCorrection.id",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
     )
     # True for raw detector values, which give way to a processed twin while the exam is taken in; never stored.
     for_processing = False

@@ -223,8 +223,9 @@ def _parts(
     value: Any, anchor: Any, name: str, falls: bool, backwards: bool
 ) -> Sequence[tuple[ColumnElement[bool], ...]]:
     """Return the conditions of the list's two parts after the anchor: exams with a value, then those without."""
-    valued, empty = (value.is_not(None),), (value.is_(None),)
-    parts: list[tuple[ColumnElement[bool], ...]] = [empty, valued] if backwards else [valued, empty]
+    valued = (value.is_not(None),)
+    empty = [(value.is_(None),)] if value.property.columns[0].nullable else []
+    parts: list[tuple[ColumnElement[bool], ...]] = [*empty, valued] if backwards else [valued, *empty]
     if anchor is None:
         return parts
     falling, there = falls != backwards, getattr(anchor, name)
@@ -236,7 +237,7 @@ def _parts(
     near = value <= there if falling else value >= there
     beyond = value < there if falling else value > there
     rest = (near, or_(beyond, further))
-    return [rest] if backwards else [rest, empty]
+    return [rest] if backwards else [rest, *empty]
 
 
 def _ordered(wanted: Select[Any], value: Any, falling: bool) -> Select[Any]:

@@ -29,6 +29,7 @@ from tests.support.factories import (
     mammogram_png,
     sign_in,
 )
+from tests.support.statements import recorded
 
 pytestmark = pytest.mark.usefixtures("serving_app")
 
@@ -59,6 +60,21 @@ def image_urls(serving_app: Flask, exam_url: str) -> list[str]:
     with serving_app.app_context():
         exam = exams.get(exam_url.rsplit("/", 1)[-1])
         return [f"{exam_url}/images/{image.id}" for image in exam.images]
+
+
+def test_a_further_image_needs_no_further_statements(
+    serving_app: Flask, reader: FlaskClient, exam_url: str
+) -> None:
+    def statements() -> list[str]:
+        with recorded(serving_app) as sent:
+            assert reader.get(exam_url).status_code == 200
+        return [" ".join(statement.split())[:60] for statement, _ in sent]
+
+    statements()  # the first request of a session notes its use
+    with_both = statements()
+    with serving_app.app_context(), writing() as current:
+        current.execute(text("DELETE FROM images WHERE position > 0"))
+    assert sorted(statements()) == sorted(with_both)
 
 
 def test_the_page_shows_category_management_model_and_disclaimer(

@@ -1,13 +1,12 @@
 """Statements of an archive of many exams: an index finds the rows, in either database, whatever the page."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, func, select
 
 from bench import large_database
 from bench.worklist import fill
@@ -27,6 +26,7 @@ from birads_app.records import (
 from birads_app.records.schema import Exam, Role
 from tests.support import servers
 from tests.support.factories import PASSWORD, bearer, mammogram_dicom, post_files, sign_in
+from tests.support.statements import Statement, recorded
 
 EXAMS = 40_000
 # Rows of a table that a statement may read: as many as a page shows and counts, not a share of the table.
@@ -36,8 +36,6 @@ GROWING = {mapped.__tablename__ for mapped in large_database.TABLES} - {"jobs"}
 
 # Read once an hour by each server, for the estimate of the size of all files: from the smallest index.
 HOURLY = ("SELECT count(*) AS count_1 FROM images",)
-
-Statement = tuple[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -80,23 +78,6 @@ def filled(
     yield app
     app.extensions["birads_derivation"].stop()
     database.of(app).engine.dispose()
-
-
-@contextmanager
-def recorded(app: Flask) -> Iterator[list[Statement]]:
-    """Record the statements that the application sends to its database."""
-    sent: list[Statement] = []
-    engine = database.of(app).engine
-
-    def record(
-        _connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool
-    ) -> None:
-        if statement.startswith(("SELECT", "WITH", "UPDATE", "DELETE")) and not many:
-            sent.append((statement, values))
-
-    event.listen(engine, "before_cursor_execute", record)
-    yield sent
-    event.remove(engine, "before_cursor_execute", record)
 
 
 def faults(app: Flask, sent: list[Statement]) -> list[str]:
