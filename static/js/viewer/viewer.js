@@ -13,6 +13,7 @@ import { hang, units } from "./hanging.js";
 import { Heat } from "./heat.js";
 import { listen } from "./keys.js";
 import { drawOver } from "./marks.js";
+import { painted } from "./painted.js";
 import { Tools } from "./tools.js";
 import * as orientation from "./orientation.js";
 import { View } from "./view.js";
@@ -398,7 +399,7 @@ class Viewer {
 
   // Load display images first, then tiles, visible views before the others.
   async #open() {
-    await Promise.allSettled(this.views.filter((view) => view.shown).map((view) => view.display.decode()));
+    await painted(this.views.filter((view) => view.shown).map((view) => view.display));
     const seen = this.views.filter((view) => view.shown);
     await Promise.all(seen.map((view) => view.pyramid.open()));
     await Promise.all(this.views.filter((view) => !seen.includes(view)).map((view) => view.pyramid.open()));
