@@ -61,6 +61,11 @@ def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
+def _parts(**options: Any) -> Any:
+    """Return a relationship to the parts of a row, which are read for all rows at once and deleted with theirs."""
+    return relationship(lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, **options)
+
+
 def now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
@@ -165,13 +170,7 @@ class Exam(Base):
     identity: Mapped["EncryptedIdentity | None"] = relationship(
         cascade="all, delete-orphan", passive_deletes=True
     )
-    images: Mapped[list["Image"]] = relationship(
-        back_populates="exam",
-        order_by="Image.position",
-        lazy="selectin",
-        cascade="all, delete-orphan",
-        passive_deletes=True,
-    )
+    images: Mapped[list["Image"]] = _parts(order_by="Image.position", back_populates="exam")
     # True for an exam that an upload did not store, because it was there already.
     already_stored = False
 
@@ -227,15 +226,8 @@ class Image(Base):
     fingerprint: Mapped[str | None] = mapped_column(String(32))
     placement: Mapped[Placement | None] = mapped_column(PlacementColumn)
     exam: Mapped[Exam] = relationship(back_populates="images")
-    corrections: Mapped[list["ViewCorrection"]] = relationship(
-        order_by="ViewCorrection.id", lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
-    )
-    turnings: Mapped[list["OrientationCorrection"]] = relationship(
-        order_by="OrientationCorrection.id",
-        lazy="selectin",
-        cascade="all, delete-orphan",
-        passive_deletes=True,
-    )
+    corrections: Mapped[list["ViewCorrection"]] = _parts(order_by="ViewCorrection.id")
+    turnings: Mapped[list["OrientationCorrection"]] = _parts(order_by="OrientationCorrection.id")
     # True for raw detector values, which give way to a processed twin while the exam is taken in; never stored.
     for_processing = False
     # Name as sent, for the answer to an upload; never stored, because it may contain the patient's.
