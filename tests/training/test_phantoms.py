@@ -2,8 +2,8 @@
 
 import csv
 import io
-import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from tests.support.passes import passes
 from training.data.dataset import read_folder
 from training.phantoms import generate
 from training.phantoms.dicom import encode_dicom
@@ -241,11 +242,7 @@ def test_dicom_images_of_a_patient_share_the_study_only() -> None:
 
 
 @pytest.mark.slow
-def test_twenty_images_a_second_are_written_on_one_core(tmp_path: Path) -> None:
-    generate.write_set(tmp_path / "warm", 1, 0)
-    rates = []
-    for attempt in range(3):
-        start = time.process_time()  # seconds of work, whatever else the machine does
-        generate.write_set(tmp_path / str(attempt), 5, 0)
-        rates.append(20 / (time.process_time() - start))
-    assert max(rates) > 20
+def test_four_images_are_written_in_the_time_of_forty_five_passes_over_sixty_four(tmp_path: Path) -> None:
+    """Some 20 images a second on one core of an Intel Xeon."""
+    sets, pixels = count(), np.tile(draw().pixels, (8, 8))
+    assert passes(lambda: generate.write_set(tmp_path / str(next(sets)), 1, 0), pixels) < 45
