@@ -2,12 +2,13 @@
 
 import http.client
 import http.server
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from urllib.parse import urlsplit
+
+from tests.support.http_server import served_by
 
 PIECES = 8
 PAUSE_S = 0.05
@@ -40,12 +41,5 @@ def slow_line(target: str) -> Iterator[str]:
         def do_POST(self) -> None:
             self.do_GET()
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
+    with served_by(Handler) as address:
+        yield address

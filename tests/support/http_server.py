@@ -10,6 +10,18 @@ Answer = Callable[[str, bytes], tuple[int, str, bytes]]
 
 
 @contextmanager
+def served_by(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Run a server whose requests a handler answers, without logging them; yield its address."""
+    quiet = type("Quiet", (handler,), {"log_message": lambda *_: None})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), quiet) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+
+
+@contextmanager
 def http_server(answer: Answer) -> Iterator[str]:
     """Run a server for GET and POST; yield its address."""
 
@@ -28,12 +40,5 @@ def http_server(answer: Answer) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
+    with served_by(Handler) as address:
+        yield address

@@ -242,7 +242,7 @@ def test_dicom_images_of_a_patient_share_the_study_only() -> None:
 
 
 @pytest.mark.slow
-def test_four_images_are_written_in_the_time_of_forty_five_passes_over_sixty_four(tmp_path: Path) -> None:
-    """Some 20 images a second on one core of an Intel Xeon."""
+def test_writing_takes_no_longer_than_some_passes_over_the_pixels(tmp_path: Path) -> None:
+    """Four images against passes over 64: 29 on an Intel Xeon that writes 27 images a second on one core."""
     sets, pixels = count(), np.tile(draw().pixels, (8, 8))
-    assert passes(lambda: generate.write_set(tmp_path / str(next(sets)), 1, 0), pixels) < 45
+    assert passes(lambda: generate.write_set(tmp_path / str(next(sets)), 1, 0), pixels) < 60
