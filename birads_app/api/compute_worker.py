@@ -6,7 +6,7 @@ of two processes that work on one job all the same, one stores exams (:func:`bir
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Flask
 
@@ -23,28 +23,31 @@ _SWEEP_S = 4.0  # longer than between two renewals of a lock
 _PAUSE_S = 1.0
 
 
-def run(app: Flask, at_once: int, stop: threading.Event) -> None:
-    """Work on jobs until ``stop`` is set, then finish those that have begun.
+def run(app: Flask, at_once: int, stopped: Callable[[float], bool]) -> None:
+    """Work on jobs until stopped, then finish those that have begun.
 
     Parameters
     ----------
     at_once : uploads at a time; one place is kept for those that a client waits for, if there are several
+    stopped : waits for at most the given seconds, and returns True if the work is to end
     """
+    stop = threading.Event()
     threads = [threading.Thread(target=_sweep_repeatedly, args=(app, stop), name="sweep")]
     for number in range(at_once):
         urgencies = job_signals.QUEUED if number or at_once == 1 else [Urgency.REQUEST]
         threads.append(threading.Thread(target=_work, args=(app, urgencies, stop), name=f"jobs-{number}"))
     for thread in threads:
         thread.start()
-    membership = None
-    while not stop.is_set():
+    membership, pause = None, 0.0
+    while not stopped(pause):
+        pause = _PAUSE_S
         if membership is None:
             try:
                 with app.app_context():
                     membership = compute_group.enter(at_once)
             except SharedStateUnavailable:
                 log.warning("Waiting for Redis")
-        stop.wait(_PAUSE_S)
+    stop.set()
     if membership is not None:
         membership.leave()
     for thread in threads:

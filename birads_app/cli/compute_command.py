@@ -1,14 +1,11 @@
 """The command ``flask compute``."""
 
-import signal
-import threading
-from typing import Any
-
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from birads_app.cli.console_errors import one_line_errors
+from birads_app.cli.stop_signal import StopSignal
 from birads_app.compute import allocator
 from birads_app.config import SettingsError
 from birads_app.monitoring import instruments
@@ -38,18 +35,12 @@ def compute() -> None:
             )
         startup.join()
     allocator.configure_serving()
-    stop = threading.Event()
-
-    def end(*_: Any) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    stop_signal = StopSignal()
     instruments.count_start("compute")
     startup.prepare_model(app)
     derivation_queue.of_app().start()
     click.echo(f"Reads uploads from the queue, {settings.uploads_at_once} at a time.")
     try:
-        compute_worker.run(app, settings.uploads_at_once, stop)
+        compute_worker.run(app, settings.uploads_at_once, stop_signal.wait)
     finally:
         derivation_queue.of_app().stop()

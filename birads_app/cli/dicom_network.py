@@ -1,6 +1,5 @@
 """The commands ``flask dicom``: receive, fetch, status, retry."""
 
-import signal
 import threading
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from birads_app.cli.console_errors import one_line_errors
+from birads_app.cli.stop_signal import StopSignal
 from birads_app.compute import allocator
 from birads_app.config import Settings, SettingsError
 from birads_app.monitoring import instruments
@@ -57,15 +57,14 @@ def receive() -> None:
     derivation_queue.of_app().start()
     with received.alone(wait=True):
         received.remove_leftovers()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stop_signal = StopSignal()
         click.echo(
             f"{settings.dicom_ae_title} listens at {settings.dicom_bind}:{settings.dicom_port}; "
             f"results are {f'sent to {destination}' if destination else 'not sent: no PACS is configured'}."
         )
         threads = worker.start(current_app._get_current_object(), stop)  # type: ignore[attr-defined]
         try:
-            provider.serve()
-        except KeyboardInterrupt:
+            provider.serve(stop_signal.wait)
             click.echo("Stopping.")
         finally:
             stop.set()

@@ -7,7 +7,7 @@ messages and PDUs is limited, every read has a time limit, and no address gets m
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import BytesIO
 from ipaddress import ip_address
@@ -66,6 +66,7 @@ TRANSFER_SYNTAXES = (
 _SUCCESS, _NOT_AUTHORISED, _OUT_OF_RESOURCES, _NOT_UNDERSTOOD = 0x0000, 0x0124, 0xA700, 0xC000
 # Seconds that a peer may be silent before and after the association is established.
 _INTRODUCTION_S, _SILENCE_S = 15, 60
+_POLL_S = 0.2
 # Bytes. Data arrives in PDUs of the requested size; an association request may be somewhat longer.
 _PDU, _LONGEST_PDU = 1 << 17, 1 << 20
 
@@ -107,10 +108,18 @@ class Provider:
                 f"Cannot listen at {address[0]}:{address[1]}: {error.strerror}. Look at BIRADS_DICOM_BIND and _PORT."
             ) from None
 
-    def serve(self) -> None:
-        """Serve peers until an exception, such as that of a signal; close all connections at the end."""
+    def serve(self, stopped: Callable[[float], bool]) -> None:
+        """Serve peers until stopped; close all connections at the end.
+
+        Parameters
+        ----------
+        stopped : waits for at most the given seconds, and returns True if serving is to end
+        """
+        self._server.timeout = _POLL_S
         try:
-            self._server.serve_forever(poll_interval=0.2)
+            while not stopped(0):
+                self._server.handle_request()
+                self._server.service_actions()
         finally:
             self._server.server_close()
             for association in self._server.active_associations:

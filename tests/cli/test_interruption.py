@@ -49,6 +49,29 @@ def test_signals_during_the_clean_up_are_ignored(first: signal.Signals) -> None:
     assert command.returncode == -signal.SIGINT and errors.rstrip().endswith("KeyboardInterrupt")
 
 
+def test_a_signal_while_garbage_is_collected_is_not_lost() -> None:
+    """Python drops what a destructor raises, here from within the signal's handler."""
+    code = f"""
+import runpy, signal, time
+with runpy.run_path({str(MODULE)!r})["cleaning_up"]():
+    class Garbage:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+    try:
+        Garbage()
+        print("goes on", flush=True)
+        time.sleep(60)
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        print("clean", flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout == "goes on\nclean\n"
+    assert done.returncode == -signal.SIGINT and "ignored" not in done.stderr
+
+
 def test_a_signal_that_the_process_ignores_does_not_interrupt_it() -> None:
     with run("nohup") as command:
         command.send_signal(signal.SIGHUP)

@@ -229,6 +229,26 @@ def test_invalid_settings_are_reported_at_start(
 
 
 @pytest.mark.slow
+def test_it_ends_when_it_is_told_so_while_garbage_is_collected(
+    tiny_models: Path, empty_instance: Path, tmp_path: Path
+) -> None:
+    """Python drops an exception that a signal's handler raises then."""
+    (tmp_path / "told").mkdir()
+    (tmp_path / "told" / "sitecustomize.py").write_text(
+        "import gc, os, signal, sys, threading\n"
+        "def told(phase, info):\n"
+        "    if threading.current_thread() is threading.main_thread() and 'birads_app.pacs.worker' in sys.modules:\n"
+        "        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:\n"
+        "            gc.callbacks.remove(told)\n"
+        "            signal.raise_signal(signal.SIGTERM)\n"
+        "gc.callbacks.append(told)\n"
+    )
+    path = f"{tmp_path / 'told'}{os.pathsep}{processes.ROOT}"
+    made = receiver(tmp_path, tiny_models, empty_instance, PYTHONPATH=path)
+    made.expect_end(made.start())
+
+
+@pytest.mark.slow
 def test_a_web_server_started_later_keeps_the_receiver_s_drafts_and_offers_set_up(running: Receiver) -> None:
     draft = running.instance / "images" / f".draft-{os.getpid()}-mine"
     draft.mkdir(parents=True)

@@ -52,7 +52,7 @@ def machine(app: Flask, config: dict[str, object], _model_source: ModelSource) -
 def computing(machine: Flask) -> Iterator[Flask]:
     """Run a compute process, in threads of the test."""
     stop = threading.Event()
-    thread = threading.Thread(target=compute_worker.run, args=(machine, 2, stop))
+    thread = threading.Thread(target=compute_worker.run, args=(machine, 2, stop.wait))
     thread.start()
     yield machine
     stop.set()

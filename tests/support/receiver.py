@@ -76,10 +76,17 @@ class Receiver:
         try:
             yield process
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0, self.log.read_text()
+            self.expect_end(process)
         finally:
             process.kill()
             process.wait()
+
+    def expect_end(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait for a regular end; if there is none, fail with the log, and with what each thread does."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        process.send_signal(signal.SIGABRT)
+        assert process.wait() == 0, self.log.read_text()
 
     def query(self, sql: str) -> list[tuple]:
         """Ask its database."""
@@ -126,6 +133,7 @@ def receiver(place: Path, models: Path, initial: Path, **settings: str) -> Recei
         "BIRADS_DICOM_STABLE_S": "1",
         "BIRADS_PACS_RETRY_S": "1",
         "BIRADS_LOG_LEVEL": "DEBUG",
+        "PYTHONFAULTHANDLER": "1",
     }
     made = Receiver(place, port, defaults | settings)
     servers.copy_instance(initial, made.instance)
