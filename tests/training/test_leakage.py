@@ -43,9 +43,9 @@ def reader(config: TrainConfig, cache: Path, models: Path) -> Callable[[str], Fe
 
 @pytest.fixture(scope="module")
 def config(once: MakeOnce) -> TrainConfig:
-    """Configuration: a third of 300 patients for the test, few epochs."""
-    data = once("many-phantoms", lambda folder: write_set(folder / "phantoms", 300, seed=1)) / "phantoms"
-    return TrainConfig(data=str(data), name="none", size="224", test_share=1 / 3, epochs=6)
+    """Configuration: a third of 300 patients for the test, small images, few epochs."""
+    folder = once("many-phantoms", lambda folder: write_set(folder / "phantoms", 300, seed=1, size=384))
+    return TrainConfig(data=str(folder / "phantoms"), name="none", size="192", test_share=1 / 3, epochs=6)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def is_chance(figure: Interval, chance: float) -> bool:
     return abs(figure.value - chance) < figure.high - figure.low
 
 
-@pytest.mark.parametrize("kind", ["dense", "cnn-lstm", "conv-transformer"])
-def test_heads_classify_unseen_patients(kind: str, config: TrainConfig, read) -> None:
-    found = measured(replace(config, head=kind), read(kind))
+@pytest.mark.parametrize(("kind", "epochs"), [("dense", 20), ("cnn-lstm", 6), ("conv-transformer", 6)])
+def test_heads_classify_unseen_patients(kind: str, epochs: int, config: TrainConfig, read) -> None:
+    found = measured(replace(config, head=kind, epochs=epochs), read(kind))
     assert (found.patients, found.images) == (100, 400)
     assert found.figures["f1"].value >= LEAST_F1
     assert found.figures["kappa"].low > 0.8
@@ -112,7 +112,7 @@ def test_smote_before_a_split_by_image_scores_high_on_permuted_labels(
 ) -> None:
     """The labels are random, so that performance above chance is due to the leak."""
     features = with_random_labels(read(kind), seed=3, kept=THINNED)
-    config = replace(config, head=kind, epochs=100)  # what leaks is learned by heart, which takes longer
+    config = replace(config, head=kind, epochs=40)  # what leaks is learned by heart, which takes longer
     rows = {row.title: row for row in compare(config, head(kind), features, print)}
     module_1 = rows.pop(MODULE_1)
     assert is_chance(module_1.leak_free.figures["kappa"], 0) and module_1.leak_free.figures["f1"].value < 0.3
