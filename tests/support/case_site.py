@@ -4,7 +4,6 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from socketserver import BaseServer
 from typing import Any
 
 from flask import Flask
@@ -117,10 +116,11 @@ def settings_of(instance: str, models: str, *, deidentify: bool) -> dict[str, ob
 
 @contextlib.contextmanager
 def _providing(provider: Provider) -> Iterator[None]:
-    serving = threading.Thread(target=provider.serve, daemon=True)
+    ended = threading.Event()
+    serving = threading.Thread(target=provider.serve, args=(ended.wait,), daemon=True)
     serving.start()
     try:
         yield
     finally:
-        BaseServer.shutdown(provider._server)
+        ended.set()
         serving.join()
