@@ -82,7 +82,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="benchmarks to run (default: all)")
     parser.add_argument("--clients", type=int, default=32, help="clients of the overload benchmarks")
-    parser.add_argument("--seconds", type=float, default=300, help="duration of the overload benchmarks")
+    parser.add_argument(
+        "--seconds", type=float, default=300, help="overload, after four minutes in which queues fill"
+    )
     parser.add_argument("--files", type=int, default=2000, help="damaged files of the mutations benchmark")
     parser.add_argument("--images", type=int, default=2000, help="images of the score benchmark")
     parser.add_argument("--many", type=int, default=100_000, help="files of the score-memory benchmark")
