@@ -31,8 +31,9 @@ def cleaning_up() -> Iterator[None]:
             raise error
 
     def notice(dropped: Any) -> None:
-        if dropped.exc_value in raised:
-            threading.Timer(_AGAIN_S, os.kill, (os.getpid(), raised.pop(dropped.exc_value))).start()
+        error = dropped.exc_value
+        if isinstance(error, KeyboardInterrupt) and error in raised:
+            threading.Timer(_AGAIN_S, os.kill, (os.getpid(), raised.pop(error))).start()
         else:
             hook(dropped)
 
