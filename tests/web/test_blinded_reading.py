@@ -35,6 +35,7 @@ READ_BLINDED = {
 OPEN = READ_BLINDED - {f"{URL}/report.fhir"}
 OF_REQUEST = re.compile(
     r'(?<=name="csrf_token" value=")[^"]+|(?<=data-token=")[^"]+|\d+ minutes? ago|just now'
+    r"|(?<=:\d\d)\.\d+"  # fractions of a second, which may look like a probability
 )
 
 
