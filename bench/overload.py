@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,10 +94,7 @@ def _measured(site: Site, options: argparse.Namespace) -> Iterator[Measurement]:
     body = worker.multipart(exam.film_exam(), boundary)
     tokens = [site.first.add_account(f"modality{number}") for number in range(ACCOUNTS)]
     at_once = site.uploads_at_once
-
-    def load(number: int, seconds: float) -> Load:
-        return _load(site, tokens, body, boundary, number, seconds)
-
+    load = partial(_load, site, tokens, body, boundary)
     with _watching(site) as (pages, memory):
         first = load(at_once, _FIRST_S)
         before = load(at_once, _ALONE_S)

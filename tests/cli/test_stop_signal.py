@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "birads_app" / "cli" / "stop_signal.py"
-
-
 COMMAND = """
 import os, runpy, signal, sys, threading
 stop_signal = runpy.run_path(sys.argv[1])["StopSignal"]()
