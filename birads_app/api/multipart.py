@@ -12,7 +12,9 @@ from birads_app.intake.draft_exam import base_name
 from birads_app.records.upload_store import UploadDraft
 
 PART = "file"
-_CHUNK = 1 << 18
+_CHUNK = (
+    1 << 16
+)  # small enough that the allocator takes it from its heap; fresh memory would have to be cleared
 
 
 def files_of(request: Request) -> Iterator[SourceFile]:

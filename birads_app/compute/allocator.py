@@ -7,7 +7,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 
 def configure_serving() -> None:
     """Let a process that serves return arrays to the system when they are freed, and keep what it always needs."""
-    configure(mmap_threshold=2**20)
+    configure(mmap_threshold=2**17)
 
 
 def configure(*, mmap_threshold: int, trim_threshold: int | None = None) -> None:
