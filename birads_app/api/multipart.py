@@ -12,9 +12,8 @@ from birads_app.intake.draft_exam import base_name
 from birads_app.records.upload_store import UploadDraft
 
 PART = "file"
-_CHUNK = (
-    1 << 16
-)  # small enough that the allocator takes it from its heap; fresh memory would have to be cleared
+# Small enough that the allocator takes it from its heap: fresh memory would have to be cleared.
+_CHUNK = 1 << 16
 
 
 def files_of(request: Request) -> Iterator[SourceFile]:

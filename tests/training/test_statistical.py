@@ -1,14 +1,19 @@
 """Heads trained by scikit-learn give the same results as their frozen graphs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
+from test_heads import arguments_for
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from birads_app.model.calibration import softmax
 from training.engine.fit import to_float16
+from training.engine.fit_arguments import FitArguments
 from training.heads import knn, logistic_regression, svm, trees
 from training.heads.statistical import Score, TrainedStatistics, principal, scaling
 
@@ -112,3 +117,35 @@ def test_a_leaf_with_few_rows_is_less_confident(rows, labels) -> None:
     leaves = tree.tree_.children_left < 0
     counts = tree.tree_.n_node_samples[leaves]
     assert nodes.shares[leaves].max(axis=1) == pytest.approx((counts + 1) / (counts + CLASSES), abs=1e-3)
+
+
+def test_the_number_of_threads_changes_neither_fit_nor_result() -> None:
+    rng = np.random.default_rng(2)
+    features, labels = rng.normal(size=(400, 1500)).astype(np.float32), np.arange(400) % CLASSES
+    arguments = replace(
+        arguments_for("logistic-regression"),
+        features=features,
+        labels=labels,
+        validation_features=features[:40],
+        validation_labels=labels[:40],
+        classes=CLASSES,
+        inverse_penalty=0.01,
+    )
+    fitted = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            head = ThreadsNoted()
+            fitted.append(head.fit(arguments).logits(features))
+            assert head.threads == {1}
+    assert np.array_equal(*fitted)
+
+
+class ThreadsNoted(logistic_regression.LogisticRegressionHead):
+    """Logistic regression that notes the threads of its libraries.
+
+    threads : numbers of threads of linear algebra in its fit
+    """
+
+    def fit_rows(self, arguments: FitArguments) -> TrainedStatistics:
+        self.threads = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+        return super().fit_rows(arguments)

@@ -88,12 +88,22 @@ class StatisticalHead(ABC):
         """Fit the head, after the attention if it pools by that."""
         features_of = POOLINGS[self.pooling].graph
         if self.pooling != ATTENTION:
-            return replace(self.fit_rows(self._learned(arguments)), features_of=features_of)
+            return replace(self._fit_on_one_thread(arguments), features_of=features_of)
         attention, pooled = fit_attention(arguments)
-        trained = self.fit_rows(self._learned(pooled))
+        trained = self._fit_on_one_thread(pooled)
         return replace(
             trained, score=lambda rows: trained.score(attention.in_graph(rows)), features_of=features_of
         )
+
+    def _fit_on_one_thread(self, arguments: FitArguments) -> TrainedStatistics:
+        """Fit to pooled features, with linear algebra on one thread.
+
+        More would mostly wait for one another, longest on a busy machine, and sums would depend on their number.
+        """
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "blas"):
+            return self.fit_rows(self._learned(arguments))
 
     def _learned(self, arguments: FitArguments) -> FitArguments:
         """Leave out the rows that this kind of head cannot be fitted to."""
