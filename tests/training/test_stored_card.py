@@ -11,6 +11,7 @@ from flask.testing import FlaskCliRunner
 from birads_app.model import bundles
 from birads_app.terms.errors import BundleError
 from tests.support.interrupted_writes import interrupt_after
+from training import presets
 from training.presets import stored_card
 
 
@@ -31,6 +32,10 @@ def change(path: Path, file: str, content: str) -> None:
 def test_the_card_of_the_demonstration_model_equals_the_rendered_one(models: Path) -> None:
     path = models / "birads-demo"
     assert stored_card.render(bundles.load(path)) == (path / bundles.CARD).read_text("utf-8")
+
+
+def test_the_card_of_the_demonstration_model_has_the_text_of_its_preset(models: Path) -> None:
+    assert presets.about("demo") in (models / "birads-demo" / bundles.CARD).read_text("utf-8")
 
 
 def test_every_figure_comes_from_the_record(shipped: Path) -> None:
