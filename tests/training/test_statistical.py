@@ -119,7 +119,7 @@ def test_a_leaf_with_few_rows_is_less_confident(rows, labels) -> None:
     assert nodes.shares[leaves].max(axis=1) == pytest.approx((counts + 1) / (counts + CLASSES), abs=1e-3)
 
 
-def test_the_number_of_threads_changes_neither_fit_nor_result() -> None:
+def test_the_number_of_threads_does_not_change_the_result() -> None:
     rng = np.random.default_rng(2)
     features, labels = rng.normal(size=(400, 1500)).astype(np.float32), np.arange(400) % CLASSES
     arguments = replace(
