@@ -15,6 +15,9 @@ TESTERS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 PYTEST  := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Tests start hundreds of processes, which would all compile the modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:

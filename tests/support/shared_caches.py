@@ -1,22 +1,27 @@
 """Results that do not depend on the application, kept for all applications of a process: every test has its own."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
-from birads_app.records import database
+from birads_app.records import postgresql_database, sqlite_database
+from tests.support import servers
 
 _STATEMENTS: Any = LRUCache(10_000)
 
 
 def share() -> None:
-    """Compile each address and each statement once per process."""
+    """Compile each address and each statement, and read what a client of a bucket knows, once per process."""
     _share_addresses()
     _share_statements()
+    if servers.wanted():
+        _share_descriptions()
 
 
 def _share_addresses() -> None:
@@ -34,18 +39,27 @@ def _share_addresses() -> None:
 
 
 def _share_statements() -> None:
-    """Compile SQL once for all databases; they differ in their path alone."""
-    create_engine = database.create_engine
+    """Compile SQL once for all databases of a kind; they differ in their address alone."""
+    for module in (sqlite_database, postgresql_database):
+        module.create_engine = _with_shared_cache(module.create_engine)  # type: ignore[attr-defined]
+    for dialect in (SQLiteDialect, PGDialect):  # part of the cache's keys
+        dialect.__eq__ = lambda one, other: type(one) is type(other)  # type: ignore[method-assign, assignment]
+        dialect.__hash__ = lambda one: hash(type(one))  # type: ignore[method-assign, assignment]
 
-    def with_shared_cache(*given: Any, **options: Any) -> Engine:
+
+def _with_shared_cache(create_engine: Callable[..., Engine]) -> Callable[..., Engine]:
+    """Return a function that creates engines which keep compiled statements in the same cache."""
+
+    def create(*given: Any, **options: Any) -> Engine:
         engine = create_engine(*given, **options)
         engine._compiled_cache = _STATEMENTS
         return engine
 
-    def same(dialect: SQLiteDialect, other: object) -> bool:
-        return type(dialect) is type(other)
+    return create
 
-    # The dialect is part of the cache's keys.
-    SQLiteDialect.__eq__ = same  # type: ignore[method-assign, assignment]
-    SQLiteDialect.__hash__ = lambda dialect: hash(type(dialect))  # type: ignore[method-assign, assignment]
-    database.create_engine = with_shared_cache  # type: ignore[attr-defined]
+
+def _share_descriptions() -> None:
+    """Read the description of S3 once for all clients."""
+    from botocore import session
+
+    session.create_loader = cache(session.create_loader)
