@@ -119,3 +119,15 @@ def test_a_frozen_function_gives_the_same_values(tmp_path: Path, engine: str) ->
     rows = np.random.default_rng(1).normal(size=(3, 20)).astype(np.float32)
     expected = np.maximum(rows @ weights.astype(np.float32), 0)
     assert open_graph(graph, engine, "f32")(rows) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "tensorflow"])
+def test_an_output_stays_when_the_next_is_computed(tmp_path: Path, engine: str) -> None:
+    import tensorflow as tf
+
+    graph = tmp_path / "head.pb"
+    graph.write_bytes(freeze(lambda maps: tf.nn.relu(maps), (None, 3), "maps"))
+    run = open_graph(graph, engine, "f32")
+    first = run(np.full((2, 3), 5, np.float32))
+    run(np.zeros((2, 3), np.float32))
+    assert first.flags.owndata and (first == 5).all()
