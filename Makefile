@@ -12,11 +12,9 @@ NODE    := PATH="$(CURDIR)/$(BIN):$$PATH"
 # One process more than cores, because tests wait for servers and browsers; each runs whole files.
 TESTERS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 # A process that ends is not replaced: the scheduler would wait for its files for ever.
-PYTEST  := $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+# Without bytecode, each of the hundreds of processes that tests start would compile all modules.
+PYTEST  := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
-
-# Tests start hundreds of processes, which would all compile the modules.
-unexport PYTHONDONTWRITEBYTECODE
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -155,8 +155,7 @@ def _openvino(graph: Path, precision: str, threads: int | None) -> Run:
     compiled = core.compile_model(core.read_model(graph), "CPU", options)
 
     def run(batch: np.ndarray) -> np.ndarray:
-        copied: np.ndarray = compiled(np.ascontiguousarray(batch, np.float32), share_outputs=False)[0]
-        return copied
+        return np.asarray(compiled(np.ascontiguousarray(batch, np.float32), share_outputs=False)[0])
 
     return run
 

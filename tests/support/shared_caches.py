@@ -10,7 +10,6 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
-from birads_app.records import postgresql_database, sqlite_database
 from tests.support import servers
 
 _STATEMENTS: Any = LRUCache(10_000)
@@ -40,22 +39,11 @@ def _share_addresses() -> None:
 
 def _share_statements() -> None:
     """Compile SQL once for all databases of a kind; they differ in their address alone."""
-    for module in (sqlite_database, postgresql_database):
-        module.create_engine = _with_shared_cache(module.create_engine)  # type: ignore[attr-defined]
+    # Each engine would set its own.
+    Engine._compiled_cache = property(lambda _: _STATEMENTS, lambda *_: None)  # type: ignore[assignment]
     for dialect in (SQLiteDialect, PGDialect):  # part of the cache's keys
         dialect.__eq__ = lambda one, other: type(one) is type(other)  # type: ignore[method-assign, assignment]
         dialect.__hash__ = lambda one: hash(type(one))  # type: ignore[method-assign, assignment]
-
-
-def _with_shared_cache(create_engine: Callable[..., Engine]) -> Callable[..., Engine]:
-    """Return a function that creates engines which keep compiled statements in the same cache."""
-
-    def create(*given: Any, **options: Any) -> Engine:
-        engine = create_engine(*given, **options)
-        engine._compiled_cache = _STATEMENTS
-        return engine
-
-    return create
 
 
 def _share_descriptions() -> None:
