@@ -140,14 +140,17 @@ class Server:
             yield from steps
 
     def _run(self, seconds: float, priority: int = _OTHERS) -> Steps:
-        """Take turns at the cores until the processor seconds are used."""
+        """Take turns at the cores until the processor seconds are used; who finds no one waiting goes on."""
         while seconds > 1e-9:
-            turn = min(seconds, self._quantum)
             with self._cores.request(priority) as core:
                 yield core
-                yield self.environment.timeout(turn / self._speed)
-            self.outcome.busy_s += turn
-            seconds -= turn
+                while seconds > 1e-9:
+                    turn = min(seconds, self._quantum)
+                    yield self.environment.timeout(turn / self._speed)
+                    self.outcome.busy_s += turn
+                    seconds -= turn
+                    if self._cores.queue:
+                        break
 
 
 def alone(site: Site, cost: ExamCost, exams: int = 5) -> Outcome:
