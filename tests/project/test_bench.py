@@ -48,7 +48,7 @@ def test_the_benchmark_of_scoring_scores_every_file(tiny_models: Path) -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_of_scoring_kills_a_worker_and_compares_all_rows(tiny_models: Path) -> None:
-    speed, killed, equal = score.measure(argparse.Namespace(models=tiny_models, images=400))
+    speed, killed, equal = score.measure(argparse.Namespace(models=tiny_models, images=256))
     assert speed.ours > 0 and killed.ours > 0 and equal.met
 
 

@@ -174,14 +174,14 @@ def test_a_graph_of_another_network_is_refused() -> None:
 def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = write_set(tmp_path / "phantoms", 8, seed=5, size=256).parent
+    data = write_set(tmp_path / "phantoms", 8, seed=5, size=192).parent
     site = Site(models, tmp_path / "cache", target=tmp_path / "models", work=tmp_path / "work")
     config = TrainConfig(
         str(data),
         "whole",
         classes=("1", "3"),
         epochs=2,
-        size="224",
+        size="128",
         fine_tune="conv4",
         fine_tune_epochs=2,
         sanity_checks=False,
@@ -196,7 +196,7 @@ def test_flask_train_fine_tunes_the_demonstration_backbone_and_resumes(
     answer, seen = predictor.examine(decode(image.read_bytes(), image.name))
     assert sum(answer.probabilities.values()) == pytest.approx(1) and predictor.heat_maps(seen)[
         "3"
-    ].shape == (14, 14)
+    ].shape == (8, 8)
 
     cut, real = replace(config, name="cut"), finetune._FineTuningRun._epoch
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
