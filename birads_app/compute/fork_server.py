@@ -23,8 +23,10 @@ def main(descriptor: int, limits: Limits, logging_options: list[str], modules: l
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps
     configure_logging(*logging_options)
     control = socket.socket(fileno=descriptor)
+    gc.disable()  # what is loaded stays
     for module in modules:
         importlib.import_module(module)
+    gc.enable()
     gc.freeze()
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 1, 1)
