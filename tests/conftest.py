@@ -61,7 +61,10 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers once per run, if they are wanted; the workers of the run find them in the environment."""
+    """Collect garbage less often, and start the servers once per run, if they are wanted.
+
+    The workers of the run find the servers in the environment.
+    """
     gc.set_threshold(20_000, 20)  # objects; the default takes a tenth of the time of all tests
     if os.environ.pop(servers.SWITCH, "") == "1":  # it is no setting
         config.add_cleanup(servers.start())
