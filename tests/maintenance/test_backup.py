@@ -130,6 +130,7 @@ def test_an_interrupted_backup_leaves_the_previous_one(
 
 
 @pytest.mark.slow
+@pytest.mark.embedded
 def test_an_exam_deleted_meanwhile_is_left_out_whole(
     filled: Flask, config: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_an_exam_deleted_meanwhile_is_left_out_whole(
 
 
 @pytest.mark.slow
+@pytest.mark.embedded
 def test_an_exam_deleted_after_it_was_copied_is_kept_or_left_out_whole(
     filled: Flask, config: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +194,7 @@ def test_objects_of_a_study_claimed_meanwhile_are_kept(
 
 
 @pytest.mark.slow
+@pytest.mark.embedded
 def test_a_damaged_original_is_named(filled: Flask, tmp_path: Path) -> None:
     with filled.app_context():
         exams.file(exams.get("c" * 32).images[0], "original").write_bytes(b"changed")
@@ -311,6 +314,7 @@ def test_a_backup_inside_the_installation_is_refused(filled: Flask) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite
 def test_a_backup_of_an_older_version_is_migrated(
     filled: Flask, config: dict[str, object], tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_killed_backup_leaves_the_previous_one_and_the_next_succeeds(
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup.tar"]
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_command_leaves_nothing_half_written_and_the_next_succeeds(
     filled: Flask, config: dict[str, object], tmp_path: Path, number: signal.Signals
@@ -136,6 +137,7 @@ def refuse_or_clear(config: dict[str, object], target: Path) -> None:
     shutil.rmtree(target)
 
 
+@pytest.mark.embedded
 def test_a_killed_restore_restores_all_or_nothing(
     filled: Flask, config: dict[str, object], tmp_path: Path
 ) -> None:

@@ -223,7 +223,10 @@ ORIGINAL = Spool.encrypt_again
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point",
+    [pytest.param(point, marks=pytest.mark.embedded) if "spool" in point else point for point in POINTS],
+)
 def test_a_kill_at_any_step_leaves_a_usable_key(point: str, filled: Flask, config: dict[str, object]) -> None:
     before = pseudonym(filled)
     assert os.WIFSIGNALED(os.waitpid(rotate_in_a_child(config, POINTS[point]), 0)[1])

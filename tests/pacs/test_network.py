@@ -49,7 +49,7 @@ def killed(receiver: Receiver) -> Iterator[None]:
 def images_of(receiver: Receiver) -> list[int]:
     """Count the images with a prediction, per exam."""
     return [count for (count,) in receiver.query(
-        "SELECT count(*) FROM images WHERE json_extract(prediction, '$.category') IN ('1','2','3','4','5') "
+        "SELECT count(*) FROM images WHERE prediction->>'category' IN ('1','2','3','4','5') "
         "GROUP BY exam_id ORDER BY 1"
     )]  # fmt: skip
 
@@ -85,7 +85,8 @@ def test_eight_images_give_two_exams_and_results_arrive_once_despite_kills(
             for study in studies:
                 assert results(server, study) == ["OT"] * 4 + ["SR"]
     assert images_of(peer) == [4, 4]
-    assert not [path.name for path in (peer.instance / "images").iterdir() if path.name.startswith(".")]
+    hidden = {path.name for path in (peer.instance / "images").iterdir() if path.name.startswith(".")}
+    assert not hidden - {".trim.lock"}  # of a folder that caches a bucket
 
 
 def test_studies_are_fetched_once_by_wado_rs_and_results_sent_by_stow_rs(

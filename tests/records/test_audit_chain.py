@@ -237,6 +237,7 @@ def test_the_commands_print_a_head_and_find_it_again(
 
 
 @pytest.mark.slow
+@pytest.mark.sqlite  # times are inserted as text
 def test_a_hundred_thousand_entries_are_verified_in_seconds(app: Flask) -> None:
     entry = "INSERT INTO audit VALUES (:id, '2026-01-01 08:00:00.0', 'anna', 'view exam', 'exam', '', :hash)"
     with app.app_context():

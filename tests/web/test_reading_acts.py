@@ -251,11 +251,11 @@ def test_an_old_view_does_not_hide_a_new_one(app: Flask, exam_url: str, exam_id:
 
 
 @pytest.mark.slow
-def test_what_waits_is_written_before_the_process_ends(app: Flask) -> None:
+def test_what_waits_is_written_before_the_process_ends(app: Flask, config: dict[str, object]) -> None:
     program = (
         "from birads_app import create_app\n"
         "from birads_app.records import reading_acts\n"
-        f"app = create_app({{'BIRADS_INSTANCE': {app.instance_path!r}}})\n"
+        f"app = create_app({config!r})\n"
         "with app.app_context():\n"
         "    for number in range(50):\n"
         "        reading_acts.downloaded('anna', 'download image', str(number))\n"

@@ -379,6 +379,7 @@ def test_the_provider_s_refusal_and_its_absence_have_a_page(
             assert sign_in(lost, "anna").location == "/"
 
 
+@pytest.mark.embedded
 def test_only_the_provider_is_connected_to(provider: Provider, tmp_path: Path) -> None:
     provider.enter("s-18", preferred_username="nina", groups=["birads-readers"])
     port = urlsplit(provider.issuer).port
